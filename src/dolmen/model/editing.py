@@ -1,0 +1,70 @@
+"""Edits of a manifest's text that keep its comments, order and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dolmen.model.manifest import FILE_NAME, parse_manifest
+from dolmen.model.spec import Spec, parse_spec
+from dolmen.support.errors import DeclarationError
+
+
+def new_manifest(suite: str) -> str:
+    """The text of a fresh manifest."""
+    return (
+        "# What this directory needs from Debian; `dolmen install NAME` and `dolmen remove NAME`\n"
+        "# edit it, `dolmen lock` solves it. Keep it and dolmen.lock in version control.\n"
+        "format = 1\n"
+        f'suite = "{suite}"\n'
+        "packages = []\n"
+    )
+
+
+def add_packages(text: str, specs: Iterable[Spec], *, name: str = FILE_NAME) -> str:
+    """Add packages; one that is there already by name and architecture is replaced in place.
+
+    Raises DeclarationError when the text is not a manifest to begin with.
+    """
+    parse_manifest(text, name=name)
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    packages = document.setdefault("packages", tomlkit.array())
+    for spec in specs:
+        for index, item in enumerate(packages):
+            present = parse_spec(str(item))
+            if (present.name, present.architecture) == (spec.name, spec.architecture):
+                if present != spec:
+                    packages[index] = str(spec)
+                break
+        else:
+            packages.append(str(spec))
+    return _checked(tomlkit.dumps(document), name)
+
+
+def remove_packages(text: str, names: Iterable[str], *, name: str = FILE_NAME) -> str:
+    """Remove packages by `name` or `name:arch`; raises DeclarationError ("not-in-manifest")."""
+    parse_manifest(text, name=name)
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    packages = document.setdefault("packages", tomlkit.array())
+    for wanted in names:
+        spec = parse_spec(wanted)
+        for index, item in enumerate(packages):
+            present = parse_spec(str(item))
+            if present.name == spec.name and spec.architecture in (None, present.architecture):
+                del packages[index]
+                break
+        else:
+            raise DeclarationError(
+                f"{spec.name} is not in {name}",
+                reason="not-in-manifest",
+                hint="see what is: dolmen list",
+            )
+    return _checked(tomlkit.dumps(document), name)
+
+
+def _checked(text: str, name: str) -> str:
+    parse_manifest(text, name=name)
+    return text

@@ -1,0 +1,20 @@
+"""An environment's numbered history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dolmen.model.digest import Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One immutable entry: which lock gave which image, by which command, when (RFC 3339, UTC)."""
+
+    number: int
+    created: str
+    command: str
+    lock_digest: Sha256
+    image: Sha256
+    packages: int
+    name: str | None = None

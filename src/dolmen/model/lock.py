@@ -1,0 +1,289 @@
+"""The lock: the exact packages of a solved closure (`dolmen.lock`).
+
+A header stanza, then one stanza a package, sorted by name and architecture, in the field names of
+a Packages index. Two digests come from it: `digest()` names all that decides an image (packages
+and requests; not mirrors, nor dates), `Lock.inputs` names the manifest it answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dolmen.model.digest import Sha256, digest_text, parse_sha256
+from dolmen.model.package import LockedPackage, ReleaseFile
+from dolmen.model.spec import is_package_name
+from dolmen.model.stanza import Field, Stanza, parse_stanzas, render_stanza
+from dolmen.support.errors import DeclarationError
+
+FORMAT = 1
+FILE_NAME = "dolmen.lock"
+
+_FIXED = (
+    "Package",
+    "Source",
+    "Version",
+    "Architecture",
+    "Essential",
+    "Multi-Arch",
+    "Requested",
+    "Installed-Size",
+    "Release",
+    "Filename",
+    "Size",
+    "SHA256",
+)
+_FREE = (
+    "Pre-Depends",
+    "Depends",
+    "Recommends",
+    "Suggests",
+    "Provides",
+    "Conflicts",
+    "Breaks",
+    "Replaces",
+    "Section",
+    "Priority",
+    "Description",
+)
+_HEADER = (
+    "Dolmen-Lock",
+    "Suite",
+    "Architectures",
+    "Inputs",
+    "Solver",
+    "Releases",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A solved closure.
+
+    `architectures`: the native one first. `inputs`: digest of the manifest's part that was solved.
+    `solver`: name and version of the solver, for instance "apt 2.6.1".
+    """
+
+    suite: str
+    architectures: tuple[str, ...]
+    inputs: Sha256
+    solver: str
+    releases: tuple[ReleaseFile, ...]
+    packages: tuple[LockedPackage, ...]
+
+    @property
+    def architecture(self) -> str:
+        """The native architecture."""
+        return self.architectures[0]
+
+    def digest(self) -> Sha256:
+        """The digest of what decides the image built from this lock."""
+        lines = [f"architectures {' '.join(self.architectures)}"]
+        lines += sorted(
+            f"{p.name} {p.architecture} {p.version} {p.sha256} {int(p.requested)}"
+            for p in self.packages
+        )
+        return digest_text("\n".join(lines))
+
+    def find(self, name: str, architecture: str | None = None) -> LockedPackage | None:
+        """A package by name; without an architecture the native one or `all` comes first."""
+        found = [p for p in self.packages if p.name == name]
+        if architecture is not None:
+            found = [p for p in found if p.architecture == architecture]
+        found.sort(key=lambda p: p.architecture not in (self.architecture, "all"))
+        return found[0] if found else None
+
+
+def render_lock(lock: Lock) -> str:
+    """The text of `dolmen.lock`."""
+    releases = "".join(
+        f"\n{r.sha256} {r.suite} {r.codename or '-'} {r.origin.replace(' ', '_') or '-'} "
+        f"{r.date.replace(' ', '_') or '-'} {r.uri}"
+        for r in lock.releases
+    )
+    header = [
+        ("Dolmen-Lock", str(FORMAT)),
+        ("Suite", lock.suite),
+        ("Architectures", " ".join(lock.architectures)),
+        ("Inputs", lock.inputs),
+        ("Solver", lock.solver),
+        ("Releases", releases),
+    ]
+    stanzas = [render_stanza(header)]
+    stanzas += [render_stanza(_fields(p)) for p in sorted(lock.packages, key=lambda p: p.key)]
+    return "\n".join(stanzas)
+
+
+def _fields(package: LockedPackage) -> list[tuple[str, str]]:
+    fields = [
+        ("Package", package.name),
+        ("Source", package.source),
+        ("Version", package.version),
+        ("Architecture", package.architecture),
+        ("Essential", "yes" if package.essential else ""),
+        ("Multi-Arch", "" if package.multi_arch == "no" else package.multi_arch),
+        ("Requested", "yes" if package.requested else ""),
+        ("Installed-Size", str(package.installed_size) if package.installed_size else ""),
+    ]
+    fields += [(name, package.get(name)) for name in _FREE]
+    fields += [
+        ("Release", str(package.release)),
+        ("Filename", package.filename),
+        ("Size", str(package.size)),
+        ("SHA256", package.sha256),
+    ]
+    return fields
+
+
+def parse_lock(text: str, *, name: str = FILE_NAME) -> Lock:
+    """Read `dolmen.lock`; raises DeclarationError with every fault and its line.
+
+    Reasons: "lock-format" for a newer format, "bad-lock" for everything else.
+    """
+    reader = _Reader(name)
+    stanzas, faults = parse_stanzas(text)
+    reader.faults += faults
+    if not stanzas:
+        reader.fault(1, "the file is empty")
+        raise reader.error()
+    header, *rest = stanzas
+    version = reader.need(header, "Dolmen-Lock")
+    if version is not None and version.value != str(FORMAT):
+        raise DeclarationError(
+            f"{name} has format {version.value[:20]!r}; this Dolmen reads format {FORMAT}",
+            reason="lock-format",
+            context=f"{name}, line {version.line}",
+            hint="use the Dolmen that wrote it, or solve again: dolmen lock",
+        )
+    reader.known(header, _HEADER)
+    releases = reader.releases(header)
+    packages = [p for p in (reader.package(s, len(releases)) for s in rest) if p is not None]
+    seen: dict[tuple[str, str], int] = {}
+    for stanza, package in zip(rest, packages, strict=False):
+        if package.key in seen:
+            reader.fault(stanza.line, f"{package.name}:{package.architecture} is given twice")
+        seen[package.key] = stanza.line
+    suite = reader.text(header, "Suite")
+    architectures = tuple(reader.text(header, "Architectures").split())
+    inputs = reader.sha256(header, "Inputs")
+    solver = reader.text(header, "Solver")
+    if reader.faults:
+        raise reader.error()
+    return Lock(suite, architectures, inputs, solver, releases, tuple(packages))
+
+
+class _Reader:
+    """Collects the faults of one file, so that all are told at once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.faults: list[tuple[int, str]] = []
+
+    def fault(self, line: int, what: str) -> None:
+        self.faults.append((line, what))
+
+    def error(self) -> DeclarationError:
+        lines = [f"line {line}: {what}" for line, what in sorted(self.faults)]
+        return DeclarationError(
+            f"{self.name} is damaged or was edited by hand",
+            reason="bad-lock",
+            context=f"{self.name}, {lines[0]}",
+            details=lines,
+            hint="restore it from version control, or solve again: dolmen lock",
+        )
+
+    def known(self, stanza: Stanza, names: tuple[str, ...]) -> None:
+        allowed = {name.lower() for name in names}
+        for field in stanza.fields:
+            if field.name.lower() not in allowed:
+                self.fault(field.line, f"unknown field {field.name}")
+
+    def need(self, stanza: Stanza, name: str) -> Field | None:
+        field = stanza.find(name)
+        if field is None or not field.value:
+            self.fault(stanza.line, f"field {name} is missing")
+            return None
+        return field
+
+    def text(self, stanza: Stanza, name: str) -> str:
+        field = self.need(stanza, name)
+        return field.value if field else "?"
+
+    def number(self, stanza: Stanza, name: str, *, least: int = 0) -> int:
+        field = self.need(stanza, name)
+        if field is None:
+            return 0
+        if not (field.value.isascii() and field.value.isdecimal()) or int(field.value) < least:
+            self.fault(field.line, f"{name} is not a number of at least {least}")
+            return 0
+        return int(field.value)
+
+    def sha256(self, stanza: Stanza, name: str) -> Sha256:
+        field = self.need(stanza, name)
+        if field is not None:
+            try:
+                return parse_sha256(field.value)
+            except ValueError as error:
+                self.fault(field.line, str(error))
+        return Sha256("0" * 64)
+
+    def releases(self, header: Stanza) -> tuple[ReleaseFile, ...]:
+        field = self.need(header, "Releases")
+        found: list[ReleaseFile] = []
+        for offset, line in enumerate(field.value.split("\n")[1:] if field else [], 1):
+            assert field is not None
+            parts = line.split()
+            try:
+                digest, suite, codename, origin, date, uri = parts
+                found.append(
+                    ReleaseFile(
+                        uri=uri,
+                        suite=suite,
+                        sha256=parse_sha256(digest),
+                        date="" if date == "-" else date.replace("_", " "),
+                        codename="" if codename == "-" else codename,
+                        origin="" if origin == "-" else origin.replace("_", " "),
+                    )
+                )
+            except ValueError:
+                self.fault(
+                    field.line + offset, "not a Release file: SHA256 SUITE CODENAME ORIGIN DATE URI"
+                )
+        return tuple(found)
+
+    def package(self, stanza: Stanza, releases: int) -> LockedPackage | None:
+        before = len(self.faults)
+        self.known(stanza, _FIXED + _FREE)
+        name = self.text(stanza, "Package")
+        if name != "?" and not is_package_name(name):
+            self.fault(stanza.line, f"{name[:80]!r} is not a package name")
+        filename = self.need(stanza, "Filename")
+        if filename is not None and not _is_pool_path(filename.value):
+            self.fault(filename.line, "Filename leaves the archive")
+        release = self.number(stanza, "Release")
+        if release >= releases:
+            self.fault(stanza.line, f"Release {release} is not in the header")
+        installed = stanza.find("Installed-Size")
+        multi_arch = stanza.find("Multi-Arch")
+        source = stanza.find("Source")
+        free = {field.lower() for field in _FREE}
+        package = LockedPackage(
+            name=name,
+            version=self.text(stanza, "Version"),
+            architecture=self.text(stanza, "Architecture"),
+            sha256=self.sha256(stanza, "SHA256"),
+            size=self.number(stanza, "Size", least=1),
+            filename=filename.value if filename else "?",
+            release=release,
+            requested=stanza.find("Requested") is not None,
+            essential=stanza.find("Essential") is not None,
+            multi_arch=multi_arch.value if multi_arch else "no",
+            source=source.value if source else "",
+            installed_size=self.number(stanza, "Installed-Size") if installed else 0,
+            fields=tuple((f.name, f.value) for f in stanza.fields if f.name.lower() in free),
+        )
+        return package if len(self.faults) == before else None
+
+
+def _is_pool_path(path: str) -> bool:
+    parts = path.split("/")
+    return not path.startswith("/") and not any(part in ("", ".", "..") for part in parts)

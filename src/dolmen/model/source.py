@@ -1,0 +1,22 @@
+"""Where packages come from, in the terms of sources.list(5)'s deb822 style."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One deb822 source; every URI serves every suite with every component.
+
+    `signed_by` is an absolute path of a keyring, or the text of an ASCII-armoured public key.
+    `snapshot` is a time stamp (YYYYMMDDTHHMMSSZ) of the snapshot service, None for "now".
+    `valid_until_max` bounds the age of Release files that do not expire by themselves, seconds.
+    """
+
+    uris: tuple[str, ...]
+    suites: tuple[str, ...]
+    components: tuple[str, ...] = ("main",)
+    signed_by: str | None = None
+    snapshot: str | None = None
+    valid_until_max: int | None = None

@@ -1,0 +1,19 @@
+"""The only place that reads a clock, so that what may depend on time can be found by name."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The current time, UTC, whole seconds; SOURCE_DATE_EPOCH wins where it is set."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    stamp = int(epoch) if epoch.isdecimal() else int(time.time())
+    return datetime.fromtimestamp(stamp, UTC)
+
+
+def monotonic() -> float:
+    """Seconds for measuring durations."""
+    return time.monotonic()

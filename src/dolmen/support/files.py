@@ -1,0 +1,83 @@
+"""Durable, atomic changes of small files: the old content or the new, never a mix.
+
+rename(2) alone is not enough: without fsync of the file before it, ext4 (noauto_da_alloc) and XFS
+leave an empty file after a power cut; without fsync of the directory after it, the change itself
+may be lost although the command reported success.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+from pathlib import Path
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
+    """Replace `path` by a file with this content; durable when it returns.
+
+    Raises OSError; the old file is untouched then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = _beside(path)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def symlink_atomic(path: Path, target: str) -> None:
+    """Point the symbolic link `path` at `target`, replacing what was there; durable."""
+    temporary = _beside(path)
+    os.symlink(target, temporary)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a tree, also where directories in it were left without write permission."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+
+    def unlock(_function: object, name: str, _info: object) -> None:
+        parent = os.path.dirname(name)
+        for directory in (parent, name):
+            with contextlib.suppress(OSError):
+                if stat.S_ISDIR(os.lstat(directory).st_mode):
+                    os.chmod(directory, 0o700)
+        if os.path.isdir(name) and not os.path.islink(name):
+            shutil.rmtree(name)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+    shutil.rmtree(path, onerror=unlock)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
