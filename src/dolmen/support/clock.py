@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import UTC, datetime
 
@@ -10,10 +11,15 @@ from datetime import UTC, datetime
 def now() -> datetime:
     """The current time, UTC, whole seconds; SOURCE_DATE_EPOCH wins where it is set."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    stamp = int(epoch) if epoch.isdecimal() else int(time.time())
+    stamp = int(epoch) if re.fullmatch(r"[0-9]{1,11}", epoch) else int(time.time())
     return datetime.fromtimestamp(stamp, UTC)
 
 
 def monotonic() -> float:
     """Seconds for measuring durations."""
     return time.monotonic()
+
+
+def wall() -> float:
+    """Seconds since 1970 for the age of caches; what was built never depends on it."""
+    return time.time()

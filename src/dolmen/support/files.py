@@ -11,7 +11,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import stat
 from pathlib import Path
 
 
@@ -64,19 +63,21 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
 
-    def unlock(_function: object, name: str, _info: object) -> None:
-        parent = os.path.dirname(name)
-        for directory in (parent, name):
-            with contextlib.suppress(OSError):
-                if stat.S_ISDIR(os.lstat(directory).st_mode):
-                    os.chmod(directory, 0o700)
-        if os.path.isdir(name) and not os.path.islink(name):
-            shutil.rmtree(name)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        _unlock(path)
+        shutil.rmtree(path)
 
-    shutil.rmtree(path, onerror=unlock)
+
+def _unlock(path: Path) -> None:
+    """Give the owner back the right to empty every directory of a tree."""
+    waiting = [os.fspath(path)]
+    while waiting:
+        directory = waiting.pop()
+        os.chmod(directory, 0o700)
+        with os.scandir(directory) as entries:
+            waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _beside(path: Path) -> Path:

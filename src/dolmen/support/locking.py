@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from dolmen.support.clock import monotonic
 from dolmen.support.errors import BusyError
 from dolmen.support.events import Emit, Waiting, ignore
 
@@ -34,7 +35,7 @@ def locked(
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         told = False
         while True:
             try:
@@ -44,7 +45,7 @@ def locked(
                 if not told:
                     emit(Waiting(what))
                     told = True
-                if time.monotonic() >= deadline:
+                if monotonic() >= deadline:
                     raise BusyError(
                         f"another process has held {what} for more than {timeout:.0f} s",
                         context=str(path),

@@ -55,8 +55,8 @@ def run(
 ) -> Completed:
     """Run a program to its end and collect its output; on time-out kill its whole group.
 
-    Raises HostError (reason "program-missing") when the program is not there. A failure of the
-    program itself is the caller's to judge, by `Completed.ok`.
+    Raises HostError (reasons "program-missing", "program-refused") when it cannot start. A failure
+    of the program itself is the caller's to judge, by `Completed.ok`.
     """
     with spawn(
         argv,
@@ -72,8 +72,12 @@ def run(
             late = False
         except subprocess.TimeoutExpired:
             kill_group(child)
-            out, err = child.communicate(timeout=10)
             late = True
+            try:
+                out, err = child.communicate(timeout=2)
+            except subprocess.TimeoutExpired as error:
+                # A grandchild left the group (setsid) and still holds the pipes: not ours to wait.
+                out, err = error.stdout or b"", error.stderr or b""
         return Completed(tuple(argv), child.returncode, out, err, late)
 
 
@@ -100,19 +104,21 @@ def spawn(
             pass_fds=tuple(pass_fds),
             start_new_session=True,
         )
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         if error.filename != argv[0]:
             raise
+        missing = isinstance(error, FileNotFoundError)
         raise HostError(
-            f"the program {argv[0]} is not installed",
-            reason="program-missing",
-            hint="dolmen doctor",
+            f"the program {argv[0]} {'is not installed' if missing else 'may not be executed'}",
+            reason="program-missing" if missing else "program-refused",
+            hint=f"command -V {argv[0]}",
         ) from None
     try:
         yield child
     finally:
-        if child.poll() is None:
-            kill_group(child)
+        # Also when the child itself has ended: what it left in the background is in its group.
+        child.poll()
+        kill_group(child)
         for stream in (child.stdin, child.stdout, child.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
