@@ -7,6 +7,11 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is no reason to fail; pytest's own time-out bounds a test.
+settings.register_profile("dolmen", deadline=None, max_examples=60)
+settings.load_profile("dolmen")
 
 _real_connect = socket.socket.connect
 _real_connect_ex = socket.socket.connect_ex

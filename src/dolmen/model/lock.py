@@ -7,16 +7,31 @@ and requests; not mirrors, nor dates), `Lock.inputs` names the manifest it answe
 
 from __future__ import annotations
 
+import re
+import urllib.parse
 from dataclasses import dataclass
 
 from dolmen.model.digest import Sha256, digest_text, parse_sha256
 from dolmen.model.package import LockedPackage, ReleaseFile
-from dolmen.model.spec import is_package_name
+from dolmen.model.spec import PACKAGE_NAME
 from dolmen.model.stanza import Field, Stanza, parse_stanzas, render_stanza
 from dolmen.support.errors import DeclarationError
 
 FORMAT = 1
 FILE_NAME = "dolmen.lock"
+_MAX_SIZE = 64 << 20
+
+# What may stand in a file name, a dpkg status file or a terminal without harm. Versions are those
+# of Policy 5.6.12, Source is "name" or "name (version)" as in deb-control(5).
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
+_ARCHITECTURES = re.compile(rf"{_ARCHITECTURE.pattern}(?: {_ARCHITECTURE.pattern})*")
+_VERSION = re.compile(r"(?:[0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*")
+_SOURCE = re.compile(rf"[a-z0-9][a-z0-9+.-]+(?: \({_VERSION.pattern}\))?")
+_SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_LINE = re.compile(r"[^\n]+")
+_YES = re.compile(r"yes")
+_MULTI_ARCH = re.compile(r"no|same|foreign|allowed")
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
 
 _FIXED = (
     "Package",
@@ -96,8 +111,7 @@ class Lock:
 def render_lock(lock: Lock) -> str:
     """The text of `dolmen.lock`."""
     releases = "".join(
-        f"\n{r.sha256} {r.suite} {r.codename or '-'} {r.origin.replace(' ', '_') or '-'} "
-        f"{r.date.replace(' ', '_') or '-'} {r.uri}"
+        f"\n{r.sha256} {r.suite} {_word(r.codename)} {_word(r.origin)} {_word(r.date)} {r.uri}"
         for r in lock.releases
     )
     header = [
@@ -111,6 +125,16 @@ def render_lock(lock: Lock) -> str:
     stanzas = [render_stanza(header)]
     stanzas += [render_stanza(_fields(p)) for p in sorted(lock.packages, key=lambda p: p.key)]
     return "\n".join(stanzas)
+
+
+def _word(text: str) -> str:
+    """A text as one word: blanks as `_`, what could be mistaken percent-encoded, empty as `-`."""
+    quoted = urllib.parse.quote(text, safe=" ,:+").replace("_", "%5F").replace(" ", "_")
+    return quoted.replace("-", "%2D") if text == "-" else quoted or "-"
+
+
+def _text(word: str) -> str:
+    return "" if word == "-" else urllib.parse.unquote(word.replace("_", " "))
 
 
 def _fields(package: LockedPackage) -> list[tuple[str, str]]:
@@ -140,6 +164,9 @@ def parse_lock(text: str, *, name: str = FILE_NAME) -> Lock:
     Reasons: "lock-format" for a newer format, "bad-lock" for everything else.
     """
     reader = _Reader(name)
+    if len(text) > _MAX_SIZE:
+        reader.fault(1, "the file is larger than 64 MiB")
+        raise reader.error()
     stanzas, faults = parse_stanzas(text)
     reader.faults += faults
     if not stanzas:
@@ -156,19 +183,21 @@ def parse_lock(text: str, *, name: str = FILE_NAME) -> Lock:
         )
     reader.known(header, _HEADER)
     releases = reader.releases(header)
-    packages = [p for p in (reader.package(s, len(releases)) for s in rest) if p is not None]
-    seen: dict[tuple[str, str], int] = {}
-    for stanza, package in zip(rest, packages, strict=False):
-        if package.key in seen:
+    packages: dict[tuple[str, str], LockedPackage] = {}
+    for stanza in rest:
+        package = reader.package(stanza, len(releases))
+        if package.key in packages:
             reader.fault(stanza.line, f"{package.name}:{package.architecture} is given twice")
-        seen[package.key] = stanza.line
-    suite = reader.text(header, "Suite")
-    architectures = tuple(reader.text(header, "Architectures").split())
+        packages[package.key] = package
+    suite = reader.text(header, "Suite", _SUITE)
+    architectures = tuple(
+        reader.text(header, "Architectures", _ARCHITECTURES, "a list of architectures").split()
+    )
     inputs = reader.sha256(header, "Inputs")
-    solver = reader.text(header, "Solver")
+    solver = reader.text(header, "Solver", _LINE)
     if reader.faults:
         raise reader.error()
-    return Lock(suite, architectures, inputs, solver, releases, tuple(packages))
+    return Lock(suite, architectures, inputs, solver, releases, tuple(packages.values()))
 
 
 class _Reader:
@@ -204,15 +233,29 @@ class _Reader:
             return None
         return field
 
-    def text(self, stanza: Stanza, name: str) -> str:
+    def text(self, stanza: Stanza, name: str, pattern: re.Pattern[str], what: str = "") -> str:
+        """A field that must be there and look right; "?" where it does not."""
         field = self.need(stanza, name)
-        return field.value if field else "?"
+        if field is None:
+            return "?"
+        return self.checked(field, pattern, what) or "?"
+
+    def optional(self, stanza: Stanza, name: str, pattern: re.Pattern[str]) -> str:
+        """A field that may be missing (then "") but must look right."""
+        field = stanza.find(name)
+        return self.checked(field, pattern) if field else ""
+
+    def checked(self, field: Field, pattern: re.Pattern[str], what: str = "") -> str:
+        if pattern.fullmatch(field.value):
+            return field.value
+        self.fault(field.line, f"{field.name}: {field.value[:80]!r} is not {what or 'valid'}")
+        return ""
 
     def number(self, stanza: Stanza, name: str, *, least: int = 0) -> int:
         field = self.need(stanza, name)
         if field is None:
             return 0
-        if not (field.value.isascii() and field.value.isdecimal()) or int(field.value) < least:
+        if not re.fullmatch(r"[0-9]{1,15}", field.value) or int(field.value) < least:
             self.fault(field.line, f"{name} is not a number of at least {least}")
             return 0
         return int(field.value)
@@ -228,34 +271,34 @@ class _Reader:
 
     def releases(self, header: Stanza) -> tuple[ReleaseFile, ...]:
         field = self.need(header, "Releases")
+        if field is None:
+            return ()
+        first, *lines = field.value.split("\n")
+        if first:
+            self.fault(field.line, "Releases: its lines start below the field's name")
         found: list[ReleaseFile] = []
-        for offset, line in enumerate(field.value.split("\n")[1:] if field else [], 1):
-            assert field is not None
-            parts = line.split()
+        for line, text in enumerate(lines, field.line + 1):
             try:
-                digest, suite, codename, origin, date, uri = parts
+                digest, suite, codename, origin, date, uri = text.split(" ")
+                if not (_SUITE.fullmatch(suite) and _URI.fullmatch(uri)):
+                    raise ValueError
                 found.append(
                     ReleaseFile(
                         uri=uri,
                         suite=suite,
                         sha256=parse_sha256(digest),
-                        date="" if date == "-" else date.replace("_", " "),
-                        codename="" if codename == "-" else codename,
-                        origin="" if origin == "-" else origin.replace("_", " "),
+                        date=_text(date),
+                        codename=_text(codename),
+                        origin=_text(origin),
                     )
                 )
             except ValueError:
-                self.fault(
-                    field.line + offset, "not a Release file: SHA256 SUITE CODENAME ORIGIN DATE URI"
-                )
+                self.fault(line, "not a Release file: SHA256 SUITE CODENAME ORIGIN DATE URI")
         return tuple(found)
 
-    def package(self, stanza: Stanza, releases: int) -> LockedPackage | None:
-        before = len(self.faults)
+    def package(self, stanza: Stanza, releases: int) -> LockedPackage:
+        """A package; where the stanza has faults they are noted and the value is never used."""
         self.known(stanza, _FIXED + _FREE)
-        name = self.text(stanza, "Package")
-        if name != "?" and not is_package_name(name):
-            self.fault(stanza.line, f"{name[:80]!r} is not a package name")
         filename = self.need(stanza, "Filename")
         if filename is not None and not _is_pool_path(filename.value):
             self.fault(filename.line, "Filename leaves the archive")
@@ -263,25 +306,22 @@ class _Reader:
         if release >= releases:
             self.fault(stanza.line, f"Release {release} is not in the header")
         installed = stanza.find("Installed-Size")
-        multi_arch = stanza.find("Multi-Arch")
-        source = stanza.find("Source")
         free = {field.lower() for field in _FREE}
-        package = LockedPackage(
-            name=name,
-            version=self.text(stanza, "Version"),
-            architecture=self.text(stanza, "Architecture"),
+        return LockedPackage(
+            name=self.text(stanza, "Package", PACKAGE_NAME, "a package name"),
+            version=self.text(stanza, "Version", _VERSION, "a version"),
+            architecture=self.text(stanza, "Architecture", _ARCHITECTURE, "an architecture"),
             sha256=self.sha256(stanza, "SHA256"),
             size=self.number(stanza, "Size", least=1),
             filename=filename.value if filename else "?",
             release=release,
-            requested=stanza.find("Requested") is not None,
-            essential=stanza.find("Essential") is not None,
-            multi_arch=multi_arch.value if multi_arch else "no",
-            source=source.value if source else "",
+            requested=self.optional(stanza, "Requested", _YES) == "yes",
+            essential=self.optional(stanza, "Essential", _YES) == "yes",
+            multi_arch=self.optional(stanza, "Multi-Arch", _MULTI_ARCH) or "no",
+            source=self.optional(stanza, "Source", _SOURCE),
             installed_size=self.number(stanza, "Installed-Size") if installed else 0,
             fields=tuple((f.name, f.value) for f in stanza.fields if f.name.lower() in free),
         )
-        return package if len(self.faults) == before else None
 
 
 def _is_pool_path(path: str) -> bool:

@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from dolmen.model.digest import Sha256, digest_text
@@ -19,12 +20,30 @@ from dolmen.support.errors import DeclarationError
 
 FORMAT = 1
 FILE_NAME = "dolmen.toml"
-_MAX_SIZE = 1 << 20
+KEYS = frozenset(
+    {
+        "format",
+        "suite",
+        "packages",
+        "sources",
+        "architecture",
+        "foreign-architectures",
+        "recommends",
+    }
+)
+SOURCE_KEYS = frozenset(
+    {"uris", "suites", "components", "signed-by", "snapshot", "valid-until-max"}
+)
+_MAX_SIZE = 256 << 10
+# tomllib needs quadratic time for a key of many dots, and a manifest may be a stranger's: this
+# bounds one key to a fifth of a second and leaves room for a thousand pinned packages on a line.
+_MAX_DOTS = 4000
 
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_SOURCES = re.compile(r"\s*\[\[\s*sources\s*\]\]")
 _URI = re.compile(r"(https?|file)://[!-~]+")
 
 
@@ -50,11 +69,15 @@ class Manifest:
 
 def parse_manifest(text: str, *, name: str = FILE_NAME) -> Manifest:
     """Read a manifest; raises DeclarationError ("bad-manifest", "manifest-format")."""
-    if len(text) > _MAX_SIZE:
-        raise DeclarationError(f"{name} is larger than 1 MiB", reason="bad-manifest")
+    if len(text) > _MAX_SIZE or any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
+        raise DeclarationError(
+            f"{name} is larger than 256 KiB or has lines of more than {_MAX_DOTS} dots",
+            reason="bad-manifest",
+            context=name,
+        )
     try:
         data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also an integer of 5000 digits
         raise DeclarationError(
             f"{name} is not valid TOML: {error}",
             reason="bad-manifest",
@@ -74,6 +97,7 @@ class _Reader:
     def __init__(self, text: str, name: str) -> None:
         self.lines = text.split("\n")
         self.name = name
+        self.start = 1
         self.faults: list[tuple[int, str]] = []
 
     def error(self) -> DeclarationError:
@@ -87,29 +111,25 @@ class _Reader:
         )
 
     def fault(self, needle: str, what: str) -> None:
-        """Note a fault at the first line that holds `needle` (tomllib keeps no positions)."""
-        number = next((n for n, line in enumerate(self.lines, 1) if needle in line), 1)
-        self.faults.append((number, what))
+        """Note a fault at the line that sets the key `needle`, or holds it; tomllib keeps none.
+
+        The search starts at `self.start`: the table that is being read.
+        """
+        key = re.compile(rf"""\s*["']?{re.escape(needle)}["']?\s*=""")
+        found = [n for n, line in enumerate(self.lines, 1) if n >= self.start and key.match(line)]
+        found += [n for n, line in enumerate(self.lines, 1) if n >= self.start and needle in line]
+        self.faults.append((found[0] if needle and found else self.start, what))
 
     def manifest(self, data: dict[str, Any]) -> Manifest:
         version = data.get("format", FORMAT)
-        if version != FORMAT:
+        if type(version) is not int or version != FORMAT:
             raise DeclarationError(
                 f"{self.name} has format {version!r}; this Dolmen reads format {FORMAT}",
                 reason="manifest-format",
                 context=self.name,
                 hint="use the newer Dolmen that wrote it",
             )
-        known = {
-            "format",
-            "suite",
-            "packages",
-            "sources",
-            "architecture",
-            "foreign-architectures",
-            "recommends",
-        }
-        for key in data.keys() - known:
+        for key in data.keys() - KEYS:
             self.fault(key, f"unknown key {key!r}")
         suite = self.string(data, "suite", _SUITE, "a suite such as bookworm")
         if suite is None and "suite" not in data:
@@ -165,8 +185,11 @@ class _Reader:
             return ()
         found: dict[tuple[str, str | None], Spec] = {}
         for item in value:
+            if not isinstance(item, str):
+                self.fault("packages", f"packages: {str(item)[:80]} is not a string")
+                continue
             try:
-                spec = parse_spec(item if isinstance(item, str) else repr(item))
+                spec = parse_spec(item)
             except DeclarationError as error:
                 self.fault(str(item), error.message)
                 continue
@@ -180,11 +203,16 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.fault("sources", "sources is not an array of tables: write [[sources]]")
             return ()
-        return tuple(self.source(item) for item in value)
+        heads = [n for n, line in enumerate(self.lines, 1) if _SOURCES.match(line)]
+        found: list[Source] = []
+        for index, item in enumerate(value):
+            self.start = heads[index] if index < len(heads) else 1
+            found.append(self.source(item))
+        self.start = 1
+        return tuple(found)
 
     def source(self, data: dict[str, Any]) -> Source:
-        known = {"uris", "suites", "components", "signed-by", "snapshot", "valid-until-max"}
-        for key in data.keys() - known:
+        for key in data.keys() - SOURCE_KEYS:
             self.fault(key, f"unknown key {key!r} in [[sources]]")
         for key in ("uris", "suites"):
             if not data.get(key):
@@ -204,6 +232,16 @@ class _Reader:
             suites=self.strings(data, "suites", _SUITE, "a suite"),
             components=self.strings(data, "components", _COMPONENT, "a component") or ("main",),
             signed_by=signed_by,
-            snapshot=self.string(data, "snapshot", _SNAPSHOT, "a time such as 20260131T000000Z"),
+            snapshot=self.snapshot(data),
             valid_until_max=age,
         )
+
+    def snapshot(self, data: dict[str, Any]) -> str | None:
+        what = "a time such as 20260131T000000Z"
+        value = self.string(data, "snapshot", _SNAPSHOT, what)
+        if value is not None:
+            try:
+                datetime.strptime(value, "%Y%m%dT%H%M%SZ")
+            except ValueError:
+                self.fault("snapshot", f"snapshot is not {what}")
+        return value

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dolmen.support.errors import DeclarationError
 
 _NAME = r"[a-z0-9][a-z0-9+.-]+"
+PACKAGE_NAME = re.compile(_NAME)
 _SPEC = re.compile(
     rf"(?P<name>{_NAME})"
     r"(?::(?P<architecture>[a-z0-9][a-z0-9-]*))?"
@@ -51,8 +52,3 @@ def parse_spec(text: str) -> Spec:
             hint="write name, name=version, name/suite or name:arch, for example: python3",
         )
     return Spec(**match.groupdict())
-
-
-def is_package_name(text: str) -> bool:
-    """Whether `text` is a valid Debian package name."""
-    return re.fullmatch(_NAME, text) is not None

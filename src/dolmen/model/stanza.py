@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 _FIELD = re.compile(r"([!-9;-~]+):[ \t]?(.*)")
+_BLANK = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -50,7 +51,7 @@ def parse_stanzas(text: str) -> tuple[tuple[Stanza, ...], tuple[tuple[int, str],
         current, last = {}, ""
 
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+        if not line.strip(_BLANK):
             close()
             continue
         if _CONTROL.search(line):
@@ -63,7 +64,7 @@ def parse_stanzas(text: str) -> tuple[tuple[Stanza, ...], tuple[tuple[int, str],
                 faults.append((number, "continuation line without a field"))
                 continue
             field = current[last]
-            rest = "" if line.strip() == "." else line[1:]
+            rest = "" if line.strip(_BLANK) == "." else line[1:]
             current[last] = Field(field.name, f"{field.value}\n{rest}", field.line)
             continue
         match = _FIELD.fullmatch(line)
@@ -77,18 +78,22 @@ def parse_stanzas(text: str) -> tuple[tuple[Stanza, ...], tuple[tuple[int, str],
             faults.append((number, f"field {name} is given twice"))
             continue
         last = name.lower()
-        current[last] = Field(name, value.strip(), number)
+        current[last] = Field(name, value.strip(_BLANK), number)
     close()
     return tuple(stanzas), tuple(faults)
 
 
 def render_stanza(fields: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> str:
-    """Write one stanza with its final newline; fields with empty values are left out."""
+    """Write one stanza with its final newline; fields with empty values are left out.
+
+    Control characters become U+FFFD: values come from archives, and what is written here must be
+    readable again.
+    """
     lines: list[str] = []
     for name, value in fields:
         if not value:
             continue
-        first, *rest = value.split("\n")
+        first, *rest = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value).split("\n")
         lines.append(f"{name}: {first}" if first else f"{name}:")
-        lines.extend(f" {line}" if line else " ." for line in rest)
+        lines.extend(f" {line}" if line.strip(_BLANK) else " ." for line in rest)
     return "\n".join(lines) + "\n"
