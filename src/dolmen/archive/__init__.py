@@ -1,0 +1,11 @@
+"""Debian archives: sources, signed indexes, apt's own solver, and the download of .debs.
+
+Imports stay light: apt_pkg is loaded only in a short-lived worker process, since its
+configuration is global to a process.
+"""
+
+from dolmen.archive.fetch import fetch
+from dolmen.archive.solve import solve
+from dolmen.archive.sources import default_sources
+
+__all__ = ["default_sources", "fetch", "solve"]

@@ -1,0 +1,176 @@
+"""The signed indexes of one source set (runs in the worker): fetch, verify, remember.
+
+An update works on a copy (hard links) and replaces the index in use only when everything in it was
+verified: signature, dates and hashes by apt, the rest by us. A failed or killed update leaves
+the index before, and a directory that nobody vouched for (see `_STAMP`) is never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import apt_pkg
+
+from dolmen.archive.acquire import acquire
+from dolmen.archive.marks import Marks
+from dolmen.archive.release import Release, check_pinned, read_release
+from dolmen.support.clock import monotonic, wall
+from dolmen.support.errors import ArchiveError
+from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted
+from dolmen.support.files import remove_tree, write_atomic
+from dolmen.support.locking import locked as hold
+
+#: Seconds after which an index that may change is fetched again.
+MAX_AGE = 24 * 3600
+
+#: Says which files make the index and in which state; written last.
+_STAMP = "index.json"
+
+
+class Index:
+    """The index files below `root`; `sources` as plain values, in the order of sources.list."""
+
+    def __init__(
+        self, root: Path, marks: Path, sources: Sequence[Mapping[str, Any]], emit: Emit
+    ) -> None:
+        self._root = root
+        self._lists = root / "lists"
+        self._marks = Marks(marks)
+        self._sources = sources
+        self._emit = emit
+        self.releases: tuple[Release, ...] = ()
+
+    @contextlib.contextmanager
+    def opened(self, *, refresh: bool | None, locked: frozenset[str]) -> Iterator[None]:
+        """Hold the index, fetched anew where `refresh` says so (see archive.solve).
+
+        `locked`: digests of Release files that may be used although they expired.
+        Raises ArchiveError; reason "no-index" when it is missing and must not be fetched.
+        """
+        lock = self._root / "lock"
+        what = "the package index"
+        if not self._due(refresh):
+            with hold(lock, what=what, shared=True, emit=self._emit):
+                if not self._due(refresh):
+                    yield
+                    return
+        with hold(lock, what=what, emit=self._emit):
+            if self._due(refresh):
+                self._update(locked)
+            yield
+
+    def _due(self, refresh: bool | None) -> bool:
+        if refresh:
+            return True
+        stamp = self._stamp()
+        if stamp is None:
+            if refresh is None:
+                return True
+            raise ArchiveError(
+                "the package index was never fetched, and fetching it is not allowed here",
+                reason="no-index",
+                context=str(self._root),
+                hint="dolmen lock",
+            )
+        self.releases = tuple(Release(**values) for values in stamp["releases"])
+        if refresh is False or all(source["snapshot"] for source in self._sources):
+            return False
+        return not 0 <= wall() - stamp["fetched"] <= MAX_AGE
+
+    def _stamp(self) -> Mapping[str, Any] | None:
+        try:
+            stamp: Mapping[str, Any] = json.loads((self._root / _STAMP).read_bytes())
+            if stamp["files"] == _state(self._lists):
+                return stamp
+        except (OSError, ValueError, KeyError):
+            pass
+        return None
+
+    def _update(self, locked: frozenset[str]) -> None:
+        started = monotonic()
+        self._emit(PhaseStarted(Phase.UPDATE))
+        fresh = self._root / "lists.new"
+        known = self._stamp() is not None
+        _copy(self._lists if known else None, fresh)
+        apt_pkg.config.set("Dir::State::lists", f"{fresh}/")
+        before = {r.file_name: r for r in self._read(fresh)} if known else {}
+        size = acquire(before, self._emit)
+        releases = self._read(fresh)
+        for release, source in zip(releases, self._source_of(releases), strict=True):
+            if source["snapshot"]:
+                check_pinned(release, source["snapshot"], locked)
+            else:
+                self._marks.check(release, source)
+        for release, source in zip(releases, self._source_of(releases), strict=True):
+            if not source["snapshot"]:
+                self._marks.record(release, source)
+        remove_tree(fresh / "partial")
+        old = self._root / "lists.old"
+        if old.exists():
+            remove_tree(old)
+        if self._lists.exists():
+            self._lists.rename(old)
+        fresh.rename(self._lists)
+        apt_pkg.config.set("Dir::State::lists", f"{self._lists}/")
+        stamp = {
+            "fetched": wall(),
+            "files": _state(self._lists),
+            "releases": [asdict(release) for release in releases],
+        }
+        write_atomic(self._root / _STAMP, json.dumps(stamp))
+        if old.exists():
+            remove_tree(old)
+        self.releases = releases
+        self._emit(PhaseFinished(Phase.UPDATE, len(releases), monotonic() - started, size))
+
+    def _read(self, lists: Path) -> tuple[Release, ...]:
+        """The Release files that the source list names, in its order."""
+        sources = apt_pkg.SourceList()
+        sources.read_main_list()
+        found: dict[str, Release] = {}
+        for entry in sources.list:
+            release = read_release(lists, entry.uri, entry.dist)
+            found[release.suite_uri] = release
+        return tuple(found.values())
+
+    def _source_of(self, releases: Sequence[Release]) -> list[Mapping[str, Any]]:
+        """For each Release file the source that asked for it."""
+        found = []
+        for release in releases:
+            for source in self._sources:
+                if release.suite in source["suites"] and release.belongs_to(source):
+                    found.append(source)
+                    break
+            else:
+                raise ArchiveError(f"no source asked for {release.uri} {release.suite}")
+        return found
+
+
+def _copy(lists: Path | None, fresh: Path) -> None:
+    """Begin a new index from the one in use; partial downloads stay, apt checks their hashes."""
+    fresh.mkdir(exist_ok=True)
+    (fresh / "partial").mkdir(exist_ok=True)
+    for path in fresh.iterdir():
+        if path.name not in ("partial", "auxfiles"):
+            remove_tree(path)
+    if lists is not None:
+        for path in lists.iterdir():
+            if path.is_file() and path.name != "lock":
+                os.link(path, fresh / path.name)
+
+
+def _state(lists: Path) -> dict[str, list[int]]:
+    """Size and time of every index file: what a change by anybody else would alter."""
+    state: dict[str, list[int]] = {}
+    with os.scandir(lists) as entries:
+        for entry in entries:
+            if entry.name != "lock" and entry.is_file(follow_symlinks=False):
+                found = entry.stat(follow_symlinks=False)
+                state[entry.name] = [found.st_size, found.st_mtime_ns]
+    return state

@@ -1,0 +1,161 @@
+"""From a manifest to a lock, by apt's own solver in a worker process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dolmen
+from dolmen.archive.configuration import SourceSet, prepare, source_set
+from dolmen.archive.protocol import read_line
+from dolmen.archive.snapshot import effective_uris
+from dolmen.archive.sources import DEBIAN_KEYRING, default_sources
+from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile, Source
+from dolmen.support.errors import ArchiveError, HostError
+from dolmen.support.events import Emit, ignore
+from dolmen.support.run import run, spawn
+
+PYTHON = "/usr/bin/python3"
+
+#: Seconds for a whole request. Slow mirrors are given up much earlier (archive.index).
+_TIMEOUT = 1800.0
+
+# -I shuts out PYTHONPATH and the working directory; the tree that this process was loaded from,
+# a checkout as well as an installed package, is handed over by hand
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from dolmen.archive.worker import main; sys.exit(main())"
+)
+
+
+def solve(
+    manifest: Manifest,
+    *,
+    state: Path,
+    refresh: bool | None = None,
+    emit: Emit = ignore,
+    pins: Sequence[LockedPackage] = (),
+    releases: Sequence[ReleaseFile] = (),
+    snapshots: str | None = None,
+) -> Lock:
+    """Solve a manifest: the suite's essential packages and those requested, with what they need.
+
+    `state` holds apt's files, one directory a set of sources. `refresh`: fetch the indexes anew
+    (None: where they were never fetched or are older than a day; False: never). `pins`: versions
+    to keep where possible. `releases`: Release files that a lock already vouches for, so that a
+    pinned snapshot may hold them although they expired. `snapshots`: base URI of the snapshot
+    service, else DOLMEN_SNAPSHOTS.
+
+    Raises SolveError ("unknown-package", "unknown-version", "unknown-suite", "virtual-package",
+    "unsatisfiable") and ArchiveError (see archive.index for what an update may find).
+    """
+    sources = manifest.sources or default_sources(manifest.suite)
+    architectures = _architectures(manifest)
+    chosen = source_set(sources, architectures, state, snapshots=snapshots)
+    prepare(chosen)
+    request = {
+        "root": str(chosen.root),
+        "marks": str(state / "marks"),
+        "sources": [
+            {
+                **asdict(source),
+                "effective": effective_uris(source, snapshots),
+                "key": source.signed_by or str(DEBIAN_KEYRING),
+            }
+            for source in chosen.sources
+        ],
+        "suite": manifest.suite,
+        "architectures": architectures,
+        "recommends": manifest.recommends,
+        "refresh": refresh,
+        "specs": [asdict(spec) for spec in sorted(manifest.packages, key=str)],
+        "pins": [[pin.name, pin.architecture, pin.version] for pin in pins],
+        "locked": [release.sha256 for release in releases],
+    }
+    return _lock(_ask(chosen, request, emit), manifest, architectures)
+
+
+def _architectures(manifest: Manifest) -> tuple[str, ...]:
+    native = manifest.architecture
+    if native is None:
+        asked = run(["dpkg", "--print-architecture"], timeout=30)
+        if not asked.ok:
+            raise HostError("dpkg does not say this host's architecture", reason="no-dpkg")
+        native = asked.stdout.decode().strip()
+    others = [name for name in manifest.foreign_architectures if name != native]
+    return (native, *dict.fromkeys(others))
+
+
+def _ask(chosen: SourceSet, request: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
+    """Run one worker; its standard error is kept for the case that it dies without a word."""
+    assert dolmen.__file__ is not None
+    tree = Path(dolmen.__file__).parent.parent
+    argv = [PYTHON, "-I", "-c", _START, str(tree)]
+    with spawn(
+        argv,
+        env=chosen.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        noise: list[bytes] = []
+        drain = threading.Thread(target=_drain, args=(child.stderr, noise), daemon=True)
+        drain.start()
+        timer = threading.Timer(_TIMEOUT, child.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            child.stdin.write(json.dumps(request).encode())
+            child.stdin.close()
+            for line in child.stdout:
+                result = read_line(line, emit)
+                if result is not None:
+                    return result
+            child.wait(timeout=10)
+        except (ValueError, KeyError, TypeError, BrokenPipeError, subprocess.TimeoutExpired):
+            pass
+        finally:
+            timer.cancel()
+        drain.join(timeout=1)
+    tail = b"".join(noise).decode(errors="replace").strip().split("\n")[-20:]
+    raise ArchiveError(
+        "the process that runs libapt ended without an answer",
+        reason="worker-died",
+        context=f"status {child.returncode}; apt's configuration: {chosen.configuration}",
+        details=tail,
+        hint="dolmen doctor",
+    )
+
+
+def _drain(stream: Any, into: list[bytes]) -> None:
+    for chunk in iter(lambda: stream.read1(65536), b""):
+        if sum(map(len, into)) < 1 << 20:
+            into.append(chunk)
+
+
+def _lock(result: Mapping[str, Any], manifest: Manifest, architectures: tuple[str, ...]) -> Lock:
+    packages = []
+    for values in result["packages"]:
+        fields = tuple((name, value) for name, value in values.pop("fields"))
+        packages.append(LockedPackage(**values, fields=fields))
+    return Lock(
+        suite=manifest.suite,
+        architectures=architectures,
+        inputs=manifest.inputs(),
+        solver=result["solver"],
+        releases=tuple(ReleaseFile(**values) for values in result["releases"]),
+        packages=tuple(sorted(packages, key=lambda package: package.key)),
+    )
+
+
+def sources_of(manifest: Manifest) -> tuple[Source, ...]:
+    """The sources a manifest stands for: its own, or the host's re-targeted ones."""
+    return manifest.sources or default_sources(manifest.suite)

@@ -1,0 +1,54 @@
+"""The worker process: update the index where asked, solve, and say the answer.
+
+Started by `archive.solve` for one request, because libapt's configuration is global to a process.
+It takes the lock on its source set itself: a lock held by a dead parent would protect nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from dolmen.archive.protocol import event_writer, write_error, write_result
+from dolmen.support.errors import DolmenError
+from dolmen.support.events import Emit
+
+
+def main() -> int:
+    """Read a request from standard input, answer on standard output."""
+    out = _private_stdout()
+    try:
+        request = json.load(sys.stdin)
+        write_result(out, _serve(request, event_writer(out)))
+    except DolmenError as error:
+        write_error(out, error)
+        return error.exit_code
+    return 0
+
+
+def _private_stdout() -> IO[str]:
+    """Keep the real standard output for the protocol; whatever else prints goes to stderr."""
+    fd = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(fd, "w", encoding="utf-8")
+
+
+def _serve(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    import apt_pkg
+
+    apt_pkg.init_config()
+    apt_pkg.init_system()
+    apt_pkg.config.set("APT::Install-Recommends", "true" if request["recommends"] else "false")
+    from dolmen.archive.index import Index
+    from dolmen.archive.solver import Solver
+
+    index = Index(Path(request["root"]), Path(request["marks"]), request["sources"], emit)
+    with index.opened(refresh=request["refresh"], locked=frozenset(request["locked"])):
+        return Solver(index, request, emit).result()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
