@@ -1,15 +1,138 @@
 #!/bin/sh
-# The `dolmen` command: what plain sh cannot answer goes to Python.
-# Isolated mode (-I) keeps the caller's PYTHON* variables and modules in the working directory out.
+# The `dolmen` command. `run` and `shell` of an environment that is up to date are answered here,
+# by becoming the generation's launcher, because starting Python would cost more than entering;
+# everything else, and every doubt, goes to Python, which comes to the same result.
+#
+# Builtins only, but for two cmp(1). Variables have a prefix: one that the caller exports under the
+# same name would otherwise reach the command changed.
 
+_dolmen_store() {
+    if [ -n "$_dolmen_store" ]; then
+        :
+    elif [ -n "${DOLMEN_STORE-}" ]; then
+        _dolmen_store=$DOLMEN_STORE
+    elif [ -O / ]; then
+        _dolmen_store=/var/lib/dolmen
+    else
+        case ${XDG_DATA_HOME-} in
+        /*) _dolmen_store=$XDG_DATA_HOME/dolmen ;;
+        *) _dolmen_store=${HOME:-/nonexistent}/.local/share/dolmen ;;
+        esac
+    fi
+}
+
+# The host's own suite, for `-p` without --suite.
+_dolmen_suite() {
+    while IFS='=' read -r _dolmen_key _dolmen_value; do
+        if [ "$_dolmen_key" = VERSION_CODENAME ]; then
+            _dolmen_value=${_dolmen_value#[\"\']}
+            _dolmen_suite=${_dolmen_value%[\"\']}
+            return
+        fi
+    done </etc/os-release
+}
+
+# The nearest directory with a manifest, upwards as the file system has it, not as $PWD spells it.
+_dolmen_find() {
+    _dolmen_dir=$PWD
+    [ -f dolmen.toml ] && return
+    _dolmen_old=${OLDPWD-}
+    cd -P . || return
+    _dolmen_dir=$PWD
+    cd -L "$_dolmen_here" || return
+    OLDPWD=$_dolmen_old
+    until [ -f "$_dolmen_dir/dolmen.toml" ]; do
+        [ -n "$_dolmen_dir" ] || return
+        _dolmen_dir=${_dolmen_dir%/*}
+    done
+}
+
+# Returns when it has no answer.
+_dolmen_fast() {
+    _dolmen_verb='' _dolmen_dir='' _dolmen_store='' _dolmen_specs='' _dolmen_suite=''
+    _dolmen_pure='' _dolmen_network='' _dolmen_here=$PWD
+    while [ $# -gt 0 ]; do
+        case $1 in
+        -C | --dir | --store)
+            [ -n "${2-}" ] || return
+            if [ "$1" = --store ]; then _dolmen_store=$2; else _dolmen_dir=$2; fi
+            shift
+            ;;
+        --dir=?*) _dolmen_dir=${1#*=} ;;
+        --store=?*) _dolmen_store=${1#*=} ;;
+        run | shell)
+            [ -z "$_dolmen_verb" ] || break
+            _dolmen_verb=$1
+            ;;
+        *)
+            [ -n "$_dolmen_verb" ] || return
+            case $1 in
+            --pure) _dolmen_pure=$1 ;;
+            --network) _dolmen_network=$1 ;;
+            -p | --package | --suite)
+                # These become part of a file name; Python hashes what is not plain.
+                case ${2-} in '' | -* | *[!A-Za-z0-9.+:=~-]*) return ;; esac
+                if [ "$1" = --suite ]; then
+                    _dolmen_suite=$2
+                else
+                    _dolmen_specs=$_dolmen_specs,$2
+                fi
+                shift
+                ;;
+            --)
+                shift
+                break
+                ;;
+            -*) return ;;
+            *) break ;;
+            esac
+            ;;
+        esac
+        shift
+    done
+    case $_dolmen_verb:$# in
+    '':* | run:0) return ;;
+    esac
+    _dolmen_store
+    if [ -n "$_dolmen_specs" ]; then
+        [ -z "$_dolmen_dir" ] || return
+        [ -n "$_dolmen_suite" ] || _dolmen_suite
+        _dolmen_specs=$_dolmen_suite$_dolmen_specs
+        [ ${#_dolmen_specs} -le 200 ] || return
+        _dolmen_dir=$_dolmen_store/shells/names/$_dolmen_specs
+        [ -O "$_dolmen_store/shells" ] || return
+    else
+        [ -z "$_dolmen_suite" ] || return
+        if [ -z "$_dolmen_dir" ]; then
+            _dolmen_find
+            [ -O "$_dolmen_dir/dolmen.toml" ] || return
+        fi
+    fi
+
+    # A launcher runs outside of any sandbox: it must be ours, and known to our store; one that
+    # came with a clone or a copy of the directory is not.
+    _dolmen_state=$_dolmen_dir/.dolmen
+    [ -O "$_dolmen_state" ] && [ -r "$_dolmen_state/root" ] || return
+    { read -r _dolmen_root && read -r _dolmen_home; } <"$_dolmen_state/root" || return
+    case $_dolmen_root in '' | *[!0-9a-f]*) return ;; esac
+    [ -e "$_dolmen_store/roots/$_dolmen_root" ] || return
+    [ "$_dolmen_home/.dolmen" -ef "$_dolmen_state" ] || return
+
+    _dolmen_live=$_dolmen_state/current
+    [ -x "$_dolmen_live/launch" ] && [ -d "$_dolmen_live/tree/usr" ] || return
+    /usr/bin/cmp -s "$_dolmen_dir/dolmen.toml" "$_dolmen_live/dolmen.toml" || return
+    /usr/bin/cmp -s "$_dolmen_dir/dolmen.lock" "$_dolmen_live/dolmen.lock" || return
+    # Entries that nobody used for a week expire; this sets the time (`true` as it is no special
+    # builtin, whose failing redirection would end the shell).
+    if [ -n "$_dolmen_specs" ]; then { true >"$_dolmen_state/used"; } 2>/dev/null; fi
+    exec "$_dolmen_live/launch" $_dolmen_pure $_dolmen_network -- "$@"
+}
+
+_dolmen_fast "$@"
 case $0 in
-*/src/dolmen/data/front.sh)
+*/dolmen/data/front.sh)
     # A source tree, not an installation: its modules are not on Python's path.
-    exec /usr/bin/python3 -I -c '
-import runpy, sys
-sys.path.insert(0, sys.argv.pop(1))
-runpy.run_module("dolmen", run_name="__main__", alter_sys=True)
-' "${0%/dolmen/data/front.sh}" "$@"
+    exec /usr/bin/python3 -I "${0%/data/front.sh}/__main__.py" "$@"
     ;;
 esac
 exec /usr/bin/python3 -I -m dolmen "$@"

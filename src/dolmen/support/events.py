@@ -73,7 +73,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something worth a line that is not an error; `level` is "note" or "warning"."""
+    """Something worth a line that is not an error; `level` is "note", "warning" or "hint"."""
 
     message: str
     level: str = "note"

@@ -1,0 +1,110 @@
+"""The last step of `run` and `shell`: become the launcher, as the sh front does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from dolmen.cli.session import Session
+from dolmen.support.errors import HostError, UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What `run` and `shell` were asked for."""
+
+    argv: tuple[str, ...]
+    packages: tuple[str, ...]
+    suite: str | None
+    pure: bool
+    network: bool
+    locked: bool
+    frozen: bool
+    refresh: bool
+
+
+def options(function: F) -> F:
+    """Add the options that `run` and `shell` share."""
+    for option in reversed(
+        [
+            click.option(
+                "-p",
+                "--package",
+                "packages",
+                metavar="PACKAGE",
+                multiple=True,
+                help="Instead of a directory's environment: these packages, ad hoc.",
+            ),
+            click.option(
+                "--suite", metavar="SUITE", help="The suite for -p (default: the host's)."
+            ),
+            click.option("--refresh", is_flag=True, help="With -p: solve again."),
+            click.option(
+                "--pure", is_flag=True, help="Share nothing but the working directory; no network."
+            ),
+            click.option("--network", is_flag=True, help="With --pure: share the network."),
+            click.option("--locked", is_flag=True, help="Fail if the lock is stale."),
+            click.option("--frozen", is_flag=True, help="Enter what is live; check nothing."),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def enter(session: Session, entry: Entry) -> NoReturn:
+    """Make the environment ready and become its launcher; does not return."""
+    from dolmen.environment import ad_hoc, prepare
+    from dolmen.model import parse_spec
+
+    if entry.locked and entry.frozen:
+        raise UsageError("--locked and --frozen exclude each other")
+    backend = session.backend()
+    if entry.packages:
+        if session.directory is not None or entry.locked or entry.frozen:
+            raise UsageError("-p makes an environment of its own: no --dir, --locked, --frozen")
+        environment = ad_hoc(
+            backend.store_path,
+            [parse_spec(package) for package in entry.packages],
+            backend=backend,
+            suite=entry.suite,
+            refresh=True if entry.refresh else None,
+            emit=session.emit,
+        )
+        mode = "frozen"
+    else:
+        if entry.suite is not None or entry.refresh:
+            raise UsageError("--suite and --refresh go with -p", hint="dolmen install --refresh")
+        environment = session.environment()
+        mode = "locked" if entry.locked else "frozen" if entry.frozen else "warn"
+    launcher = prepare(environment, backend=backend, command="sync", mode=mode, emit=session.emit)
+    session.close()
+    arguments = [str(launcher)]
+    arguments += ["--pure"] if entry.pure else []
+    arguments += ["--network"] if entry.network else []
+    _become([*arguments, "--", *entry.argv])
+
+
+def _become(argv: Sequence[str]) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores these two, and what is ignored stays ignored across exec(3): `| head` would
+    # then leave a command running that should have died of SIGPIPE.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execv(argv[0], list(argv))
+    except OSError as error:
+        raise HostError(
+            f"cannot start the launcher: {error.strerror}",
+            reason="no-launcher",
+            context=argv[0],
+            hint="dolmen sync",
+        ) from error

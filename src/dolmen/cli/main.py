@@ -1,0 +1,150 @@
+"""Where the command starts: verbs are found by name and imported only when they are used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from types import FrameType
+
+import click
+
+from dolmen import __version__
+from dolmen.cli.options import common
+from dolmen.cli.session import Session
+from dolmen.support.errors import DolmenError
+
+#: Verb -> (module below cli.verbs, one line for `dolmen --help`), in the order of that help. The
+#: lines stand here so that `--help` imports no verb.
+VERBS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Write a fresh dolmen.toml"),
+    "install": ("install", "Add packages, solve, build, make a new generation"),
+    "remove": ("remove", "Take packages out again"),
+    "lock": ("lock", "Solve again, or check that the lock answers the manifest"),
+    "sync": ("sync", "Make what the lock says; never solve"),
+    "run": ("run", "Run a command in the environment"),
+    "shell": ("shell", "Enter the environment, or one made of packages named here"),
+    "verify": ("verify", "Build again from nothing and compare"),
+    "generations": ("generations", "List what the environment was before"),
+    "switch": ("switch", "Make another generation the live one"),
+    "rollback": ("rollback", "Go back to what was live before"),
+}
+
+_PIPE_BROKEN = 128 + signal.SIGPIPE
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module when the verb is typed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        found = VERBS.get(cmd_name)
+        if found is None:
+            return None
+        command = import_module(f"dolmen.cli.verbs.{found[0]}").command
+        assert isinstance(command, click.Command)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a misspelt one is answered by the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            raise click.UsageError(
+                f"there is no command {args[0][:40]!r}"
+                + (f"; did you mean {near[0]!r}?" if near else ""),
+                ctx,
+            ) from None
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`dolmen COMMAND --help` has examples.",
+)
+@click.version_option(__version__, prog_name="dolmen", message="%(prog)s %(version)s")
+@common
+def dolmen() -> None:
+    """An immutable, declarative, reproducible Debian.
+
+    One declaration of Debian packages becomes one image, and commands run in it.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; nothing escapes but SystemExit on signals."""
+    from dolmen.cli import failure
+
+    session = Session()
+    try:
+        with _signals():
+            dolmen.main(
+                args=list(sys.argv[1:] if arguments is None else arguments),
+                prog_name="dolmen",
+                obj=session,
+                standalone_mode=False,
+            )
+            session.close()
+            sys.stdout.flush()
+        return 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        return failure.report(failure.from_click(error), session)
+    except DolmenError as error:
+        return failure.report(error, session)
+    except BrokenPipeError:
+        # Whatever is left in the buffer must not be tried again at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_BROKEN
+    except (KeyboardInterrupt, click.Abort):
+        session.close()
+        return _INTERRUPTED
+    except OSError as error:
+        return failure.report(failure.from_os(error), session)
+    except Exception as error:
+        if os.environ.get("DOLMEN_DEBUG"):
+            session.close()
+            raise
+        return failure.report(failure.from_unknown(error), session)
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack, so that children and scratch files go with us."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            with contextlib.suppress(ValueError):  # not in the main thread
+                before[number] = signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

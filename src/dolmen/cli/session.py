@@ -1,0 +1,96 @@
+"""What the global options of one command line said, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dolmen.cli import text
+
+if TYPE_CHECKING:
+    from dolmen.cli.progress import Listener
+    from dolmen.environment.backend import Backend
+    from dolmen.environment.layout import Environment
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of the command; filled while the options are parsed, read by the verbs."""
+
+    store: Path | None = None
+    directory: Path | None = None
+    json: bool = False
+    json_events: bool = False
+    quiet: bool = False
+    progress: bool = True
+    colour: str = "auto"
+    _listener: Listener | None = None
+
+    def environment(self) -> Environment:
+        """The environment that `--dir` names, or the nearest one from here upwards."""
+        from dolmen.environment import find_environment, open_environment
+
+        if self.directory is not None:
+            return open_environment(self.directory)
+        return find_environment()
+
+    def backend(self) -> Backend:
+        """The rooms below, on the store that was named."""
+        from dolmen.environment.backend import Rooms
+
+        return Rooms(self.store)
+
+    @property
+    def emit(self) -> Listener:
+        """The listener for events; one for the whole run."""
+        if self._listener is None:
+            from dolmen.cli.progress import Listener
+
+            self._listener = Listener(
+                quiet=self.quiet or (self.json and not self.json_events),
+                bar=self.progress,
+                as_json=self.json_events,
+                colour=text.wants_colour(sys.stderr, self.colour, dict(os.environ)),
+            )
+        return self._listener
+
+    @property
+    def paints(self) -> bool:
+        """Whether results on standard output are coloured."""
+        return text.wants_colour(sys.stdout, self.colour, dict(os.environ))
+
+    def close(self) -> None:
+        """Take progress bars off the terminal."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def say(self, line: str = "") -> None:
+        """Print one line of the result, unless --quiet or --json forbids it."""
+        if not self.quiet and not self.json:
+            text.write_line(sys.stdout, line)
+
+    def answer(self, value: object) -> None:
+        """Print the result as one line of JSON, if --json was given."""
+        if self.json:
+            text.write_line(sys.stdout, json.dumps(plain(value), ensure_ascii=True))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: dataclasses become objects, paths strings."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, Path):
+        return os.fspath(value)
+    return value

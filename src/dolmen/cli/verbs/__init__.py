@@ -1,0 +1,1 @@
+"""One module a verb: parse, one call, render. Each has a click command named `command`."""

@@ -1,0 +1,66 @@
+"""`dolmen install`."""
+
+from __future__ import annotations
+
+import click
+
+from dolmen.cli.options import session, verb
+from dolmen.support.errors import UsageError
+
+
+@verb(
+    examples="""
+        dolmen install python3 curl
+        dolmen install --dir web nodejs=18.20.4+dfsg-1~deb12u1
+        dolmen install gcc/bookworm-backports libc6:i386
+        dolmen install --dry-run texlive-base
+        dolmen install                  (after editing dolmen.toml)
+    """
+)
+@click.argument("specs", metavar="[PACKAGE…]", nargs=-1)
+@click.option("--suite", metavar="SUITE", help="The suite, where --dir names a new environment.")
+@click.option("--refresh", is_flag=True, help="Ask the archive for news first, and solve again.")
+@click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
+def command(specs: tuple[str, ...], suite: str | None, refresh: bool, dry_run: bool) -> None:
+    """Add packages to the environment: edit dolmen.toml, solve, fetch, build, new generation.
+
+    A PACKAGE is name, name=version, name/suite or name:architecture. Versions in the lock stay
+    where they can. If anything fails, manifest, lock and generation are as they were.
+    """
+    from dolmen.cli.outcomes import show
+    from dolmen.environment import host_suite, install
+    from dolmen.model import parse_spec
+
+    current = session()
+    wanted = [parse_spec(spec) for spec in specs]
+    environment = current.environment()
+    create = None
+    if not environment.manifest.exists():
+        create = suite or host_suite()
+    elif suite is not None:
+        check_suite(environment.manifest_text(), suite)
+    outcome = install(
+        environment,
+        wanted,
+        backend=current.backend(),
+        command=" ".join(["install", *map(str, wanted)]),
+        create=create,
+        refresh=True if refresh else None,
+        dry_run=dry_run,
+        emit=current.emit,
+    )
+    current.close()
+    show(outcome, current)
+
+
+def check_suite(text: str, suite: str) -> None:
+    """`--suite` starts a manifest; it does not change one. Raises UsageError ("suite-differs")."""
+    from dolmen.model import parse_manifest
+
+    present = parse_manifest(text).suite
+    if present != suite:
+        raise UsageError(
+            f"dolmen.toml says suite {present!r}, not {suite!r}",
+            reason="suite-differs",
+            hint=f'edit dolmen.toml: suite = "{suite}"; then: dolmen install',
+        )

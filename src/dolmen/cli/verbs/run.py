@@ -1,0 +1,40 @@
+"""`dolmen run`."""
+
+from __future__ import annotations
+
+import click
+
+from dolmen.cli.entering import Entry, enter, options
+from dolmen.cli.options import session, verb
+from dolmen.support.errors import UsageError
+
+
+@verb(
+    examples="""
+        dolmen run -- python3 -c 'print("hello")'
+        dolmen run --dir web -- npm test
+        dolmen run --pure -- make           (nothing of the host but this directory)
+        dolmen run -p jq -- jq -n 1+1
+    """,
+    allow_interspersed_args=False,
+)
+@options
+@click.argument("argv", metavar="COMMAND [ARGUMENT…]", nargs=-1, type=click.UNPROCESSED)
+def command(
+    argv: tuple[str, ...],
+    packages: tuple[str, ...],
+    suite: str | None,
+    refresh: bool,
+    pure: bool,
+    network: bool,
+    locked: bool,
+    frozen: bool,
+) -> None:
+    """Run a command in the environment; its exit code becomes ours.
+
+    The image is read-only; home, working directory, /tmp, network, terminal and display are the
+    host's, unless --pure. Write -- before a command whose own options should not be taken for ours.
+    """
+    if not argv:
+        raise UsageError("run needs a command", hint="dolmen run -- COMMAND, or: dolmen shell")
+    enter(session(), Entry(argv, packages, suite, pure, network, locked, frozen, refresh))

@@ -1,0 +1,36 @@
+"""`dolmen sync`."""
+
+from __future__ import annotations
+
+import click
+
+from dolmen.cli.options import session, verb
+from dolmen.support.errors import UsageError
+
+
+@verb(
+    examples="""
+        dolmen sync                     (after git pull)
+        dolmen sync --locked            (in CI: fail with code 9 if the lock is stale)
+        dolmen sync --frozen            (do not look at dolmen.toml)
+    """
+)
+@click.option("--locked", is_flag=True, help="Fail if the lock does not answer dolmen.toml.")
+@click.option("--frozen", is_flag=True, help="Take the lock as it is, whatever dolmen.toml says.")
+def command(locked: bool, frozen: bool) -> None:
+    """Make what dolmen.lock says; never solve."""
+    from dolmen.cli.outcomes import show
+    from dolmen.environment import sync
+
+    if locked and frozen:
+        raise UsageError("--locked and --frozen exclude each other", hint="dolmen sync --help")
+    current = session()
+    outcome = sync(
+        current.environment(),
+        backend=current.backend(),
+        command="sync",
+        mode="locked" if locked else "frozen" if frozen else "warn",
+        emit=current.emit,
+    )
+    current.close()
+    show(outcome, current)

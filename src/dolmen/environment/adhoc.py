@@ -1,0 +1,137 @@
+"""Environments without a directory of the user's: `dolmen shell -p jq`.
+
+They lie in the store, as environments like any other:
+
+```
+STORE/shells/names/bookworm,jq,curl -> ../HEX     what was typed (the sh front looks here)
+STORE/shells/HEX/                                 by the lock it resolved to: dolmen.toml, .dolmen/
+STORE/shells/HEX/.dolmen/used                     its mtime is the last entry
+```
+
+One that was not entered for a week is removed when the next new one is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dolmen.environment import generations
+from dolmen.environment.backend import Backend
+from dolmen.environment.committing import is_whole, replace_text
+from dolmen.environment.layout import Environment
+from dolmen.environment.operations import host_suite, sync
+from dolmen.model import Spec, parse_manifest, render_lock
+from dolmen.model.digest import digest_text
+from dolmen.model.editing import add_packages, new_manifest
+from dolmen.support.clock import now
+from dolmen.support.errors import HostError
+from dolmen.support.events import Emit, ignore
+from dolmen.support.files import remove_tree, symlink_atomic
+from dolmen.support.locking import locked
+
+EXPIRY_SECONDS = 7 * 86400
+USED = "used"
+#: What a name may be to serve as a file name as it is; the front knows the same rule.
+_PLAIN = re.compile(r"[A-Za-z0-9.+:=~,-]{1,200}")
+
+
+def ad_hoc(
+    store: Path,
+    specs: Sequence[Spec],
+    *,
+    backend: Backend,
+    suite: str | None = None,
+    refresh: bool | None = None,
+    emit: Emit = ignore,
+) -> Environment:
+    """The environment of these packages, made if need be; entered, it counts as used now."""
+    suite = suite or host_suite()
+    shells = store / "shells"
+    name = shells / "names" / name_of(suite, specs)
+    known = _known(name)
+    if known is not None and not refresh:
+        touch(known)
+        return known
+    text = add_packages(new_manifest(suite), specs)
+    manifest = parse_manifest(text)
+    with _held(shells, emit):
+        lock = backend.solve(manifest, refresh=refresh, emit=emit)
+        environment = Environment(shells / lock.digest()[:40])
+        environment.directory.mkdir(parents=True, exist_ok=True)
+        environment.create_state()
+        touch(environment)
+        # Several manifests may resolve to one lock; the first one's stays.
+        if not environment.manifest.exists():
+            replace_text(environment.manifest, text)
+        if environment.lock_text() is None:
+            replace_text(environment.lock, render_lock(lock))
+    sync(environment, backend=backend, command="shell", mode="frozen", emit=emit)
+    with _held(shells, emit):
+        if environment.manifest.exists():
+            name.parent.mkdir(exist_ok=True)
+            symlink_atomic(name, f"../{environment.directory.name}")
+        expire(store, backend=backend)
+    return environment
+
+
+def name_of(suite: str, specs: Sequence[Spec]) -> str:
+    """The file name under which the front finds what was typed, in the order it was typed."""
+    text = ",".join([suite, *map(str, specs)])
+    return text if _PLAIN.fullmatch(text) else f"sha256-{digest_text(text)}"
+
+
+def touch(environment: Environment) -> None:
+    """Note that an environment was used just now."""
+    with contextlib.suppress(OSError):
+        (environment.state / USED).write_text("")
+
+
+def expire(store: Path, *, backend: Backend, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
+    """Remove what was not entered for `age` seconds; with the lock of all shells held."""
+    shells = store / "shells"
+    limit = now().timestamp() - age
+    gone: list[Path] = []
+    for entry in sorted(shells.iterdir()):
+        if entry.name == "names" or not entry.is_dir():
+            continue
+        try:
+            used = (entry / ".dolmen" / USED).stat().st_mtime
+        except FileNotFoundError:
+            used = entry.stat().st_mtime
+        if used < limit:
+            gone.append(entry)
+    for directory in gone:
+        backend.forget(directory)
+        remove_tree(directory)
+    names = shells / "names"
+    for link in list(names.iterdir()) if names.is_dir() else []:
+        if not link.exists():
+            link.unlink(missing_ok=True)
+    return tuple(gone)
+
+
+def _known(name: Path) -> Environment | None:
+    """A cached environment that is whole; its lock was resolved when it was made."""
+    try:
+        target = os.readlink(name)
+    except OSError:
+        return None
+    environment = Environment(name.parent.parent / os.path.basename(target))
+    live = generations.current(environment)
+    return environment if live is not None and is_whole(environment, live) else None
+
+
+@contextlib.contextmanager
+def _held(shells: Path, emit: Emit) -> Iterator[None]:
+    try:
+        shells.mkdir(exist_ok=True, mode=0o755)
+    except OSError as error:
+        raise HostError(
+            f"cannot write to the store: {error.strerror}", reason="read-only", context=str(shells)
+        ) from error
+    with locked(shells / ".lock", what="the ad-hoc environments", emit=emit):
+        yield

@@ -1,0 +1,139 @@
+"""The seam between environments and the rooms below: what operations need from them.
+
+Operations take a `Backend`; the real one joins archive, store, image and sandbox and imports each
+only when it is used, because most commands need none of the heavy ones (gi, apt_pkg).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dolmen.model import Lock, LockedPackage, Manifest, Sha256
+from dolmen.support.events import Emit, ignore
+
+if TYPE_CHECKING:
+    from dolmen.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """An image that lies in the file system, ready to be entered."""
+
+    root: Sha256
+    commit: Sha256
+    tree: Path
+
+
+class Backend(Protocol):
+    """What operations on environments need."""
+
+    def solve(
+        self,
+        manifest: Manifest,
+        *,
+        pins: Sequence[LockedPackage] = (),
+        refresh: bool | None = None,
+        emit: Emit = ignore,
+    ) -> Lock:
+        """Find the closure; `pins` are versions to keep where possible."""
+        ...
+
+    def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
+        """Make (or find) the image of a lock and its realised tree."""
+        ...
+
+    def launcher(self, tree: Path) -> str:
+        """The text of the launcher that enters a realised tree."""
+        ...
+
+    def commands(self, tree: Path, lock: Lock) -> tuple[str, ...]:
+        """The commands of an image that are offered on the host's PATH."""
+        ...
+
+    def register(self, directory: Path) -> str:
+        """Keep what a directory's generations use from being collected; the root's name."""
+        ...
+
+    def registered(self, directory: Path, name: str) -> bool:
+        """Whether the store knows the directory under that name."""
+        ...
+
+    def forget(self, directory: Path) -> None:
+        """Take back what `register` did."""
+        ...
+
+    @property
+    def store_path(self) -> Path:
+        """Where the store lies."""
+        ...
+
+
+class Rooms:
+    """The real backend, on one store."""
+
+    def __init__(self, store_path: Path | None = None) -> None:
+        self._path = store_path
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """The store, opened (and made) on first use."""
+        if self._store is None:
+            from dolmen.store import Store
+
+            self._store = Store.open(self._path)
+        return self._store
+
+    def solve(
+        self,
+        manifest: Manifest,
+        *,
+        pins: Sequence[LockedPackage] = (),
+        refresh: bool | None = None,
+        emit: Emit = ignore,
+    ) -> Lock:
+        """Solve with apt, in a worker process."""
+        from dolmen.archive import solve
+
+        return solve(manifest, state=self.store.archive, refresh=refresh, emit=emit, pins=pins)
+
+    def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
+        """Build, unless the store has the image already."""
+        from dolmen.image import build
+
+        image = build(lock, self.store, emit=emit)
+        return Realised(image.root, image.commit, self.store.trees / image.root)
+
+    def launcher(self, tree: Path) -> str:
+        """The sandbox room's plain-sh launcher."""
+        from dolmen.sandbox import launcher
+
+        return launcher(tree)
+
+    def commands(self, tree: Path, lock: Lock) -> tuple[str, ...]:
+        """Read from the realised tree."""
+        from dolmen.environment.commands import commands
+
+        return commands(tree, lock)
+
+    def register(self, directory: Path) -> str:
+        """Add the store's root for this directory."""
+        return self.store.add_root(directory).name
+
+    def registered(self, directory: Path, name: str) -> bool:
+        """Look for the store's root."""
+        return False
+
+    def forget(self, directory: Path) -> None:
+        """Remove the store's root."""
+        self.store.remove_root(directory)
+
+    @property
+    def store_path(self) -> Path:
+        """The store's directory; nothing is opened or made."""
+        from dolmen.store import store_path
+
+        return store_path(self._path)

@@ -1,0 +1,108 @@
+"""Moving the pointers: from a built image to a live generation."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from dolmen.environment import generations
+from dolmen.environment.backend import Backend, Realised
+from dolmen.environment.generations import Record
+from dolmen.environment.layout import Environment
+from dolmen.model import Generation, Lock
+from dolmen.model.lock import FILE_NAME as LOCK_NAME
+from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
+from dolmen.support.files import write_atomic
+
+
+def commit(
+    environment: Environment,
+    *,
+    manifest_text: str | None,
+    lock_text: str | None,
+    texts: tuple[str, str],
+    lock: Lock,
+    image: Realised,
+    backend: Backend,
+    command: str,
+) -> Record:
+    """Stage, then move the pointers one after the other; `current` is the last."""
+    generations.sweep(environment)
+    root = f"{backend.register(environment.directory)}\n{environment.directory}\n"
+    if not environment.root.exists() or environment.root.read_text() != root:
+        write_atomic(environment.root, root)
+    number = generations.next_number(environment)
+    record = Record(
+        Generation(
+            number=number,
+            created=generations.timestamp(),
+            command=command,
+            lock_digest=lock.digest(),
+            image=image.root,
+            packages=len(lock.packages),
+        ),
+        lock.inputs,
+        image.commit,
+        image.tree,
+    )
+    staged = generations.stage(
+        environment,
+        record,
+        {
+            MANIFEST_NAME: texts[0],
+            LOCK_NAME: texts[1],
+            generations.LAUNCH: backend.launcher(image.tree),
+        },
+        dict.fromkeys(backend.commands(image.tree, lock), f"../{generations.LAUNCH}"),
+    )
+    with taken_back(environment):
+        if manifest_text is not None:
+            replace_text(environment.manifest, manifest_text)
+        if lock_text is not None:
+            replace_text(environment.lock, lock_text)
+        generations.publish(environment, staged, number)
+        generations.activate(environment, number, action=command)
+    return record
+
+
+@contextlib.contextmanager
+def taken_back(environment: Environment) -> Iterator[None]:
+    """Give manifest and lock back their old texts when the body fails before its end."""
+    before = {
+        path: path.read_bytes() if path.exists() else None
+        for path in (environment.manifest, environment.lock)
+    }
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            with contextlib.suppress(OSError):
+                if content is None:
+                    path.unlink(missing_ok=True)
+                elif path.read_bytes() != content:
+                    write_atomic(path, content, mode=_mode(path))
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file of the user's: only if it differs, with its mode, through symbolic links."""
+    path = path.resolve()
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == text.encode():
+            return
+    write_atomic(path, text, mode=_mode(path))
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0o644
+
+
+def is_whole(environment: Environment, live: Record) -> bool:
+    """Whether a generation can be entered: its tree and its launcher are there."""
+    directory = generations.directory_of(environment, live.generation.number)
+    return live.tree.is_dir() and (directory / generations.LAUNCH).is_file()

@@ -1,0 +1,252 @@
+"""Numbered generations on disk: staged whole, published by one rename, made current by another.
+
+A generation that has a number is complete and durable; whatever begins with a dot is rubbish of a
+killed command and is swept by the next writer. The history tells which generation was live when,
+so that "the one before" is the one that was really in use, not the number minus one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from dolmen.environment.layout import Environment
+from dolmen.model.digest import Sha256, parse_sha256
+from dolmen.model.generation import Generation
+from dolmen.model.lock import FILE_NAME as LOCK_NAME
+from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
+from dolmen.support.clock import now
+from dolmen.support.errors import DeclarationError
+from dolmen.support.files import remove_tree, symlink_atomic, sync_directory, write_atomic
+
+FORMAT = 1
+RECORD = "generation.json"
+LAUNCH = "launch"
+TREE = "tree"
+BIN = "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A generation and what makes its re-use cheap.
+
+    `inputs` is the digest of the manifest's part that was solved, `tree` the realised image.
+    """
+
+    generation: Generation
+    inputs: Sha256
+    commit: Sha256
+    tree: Path
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One change of what is live; `before` is None for the first."""
+
+    time: str
+    action: str
+    before: int | None
+    after: int
+
+
+def directory_of(environment: Environment, number: int) -> Path:
+    """Where generation `number` lies."""
+    return environment.generations / str(number)
+
+
+def numbers(environment: Environment) -> tuple[int, ...]:
+    """The numbers of all generations, ascending."""
+    try:
+        names = os.listdir(environment.generations)
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted(int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,8}", name)))
+
+
+def current_number(environment: Environment) -> int | None:
+    """The number of the live generation, None before the first."""
+    try:
+        target = os.readlink(environment.current)
+    except OSError:
+        return None
+    match = re.fullmatch(r"generations/([1-9][0-9]{0,8})", target)
+    return int(match[1]) if match else None
+
+
+def read(environment: Environment, number: int) -> Record:
+    """A generation's record; raises DeclarationError ("no-generation", "bad-generation")."""
+    path = directory_of(environment, number) / RECORD
+    try:
+        data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise DeclarationError(
+                f"generation {number} has format {data['format']!r}; this Dolmen reads {FORMAT}",
+                reason="generation-format",
+                context=str(path),
+                hint="use the newer Dolmen that wrote it",
+            )
+        generation = Generation(
+            number=number,
+            created=str(data["created"]),
+            command=str(data["command"]),
+            lock_digest=parse_sha256(data["lock_digest"]),
+            image=parse_sha256(data["image"]),
+            packages=int(data["packages"]),
+            name=data.get("name"),
+        )
+        return Record(
+            generation,
+            parse_sha256(data["inputs"]),
+            parse_sha256(data["commit"]),
+            Path(data["tree"]),
+        )
+    except FileNotFoundError:
+        raise DeclarationError(
+            f"there is no generation {number}",
+            reason="no-generation",
+            context=str(environment.directory),
+            hint="see which there are: dolmen generations",
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeclarationError(
+            f"generation {number} is damaged: {error}",
+            reason="bad-generation",
+            context=str(path),
+            hint=f"rm -r {path.parent} && dolmen sync",
+        ) from None
+
+
+def current(environment: Environment) -> Record | None:
+    """The live generation; None before the first, or where it is damaged."""
+    number = current_number(environment)
+    if number is None:
+        return None
+    try:
+        return read(environment, number)
+    except DeclarationError:
+        return None
+
+
+def stage(
+    environment: Environment, record: Record, files: Mapping[str, str], commands: Mapping[str, str]
+) -> Path:
+    """Write a generation under a name that nobody reads; durable when it returns.
+
+    `files` maps file names to texts (the launcher among them), `commands` names in `bin/` to what
+    the link there points at.
+    """
+    staged = Path(tempfile.mkdtemp(prefix=".new.", dir=environment.generations))
+    staged.chmod(0o755)
+    for name, text in files.items():
+        write_atomic(staged / name, text, mode=0o755 if name == LAUNCH else 0o644)
+    (staged / TREE).symlink_to(record.tree)
+    links = staged / BIN
+    links.mkdir()
+    for name, target in commands.items():
+        (links / name).symlink_to(target)
+    sync_directory(links)
+    value = asdict(record.generation)
+    value |= {
+        "format": FORMAT,
+        "inputs": record.inputs,
+        "commit": record.commit,
+        "tree": str(record.tree),
+    }
+    write_atomic(staged / RECORD, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    return staged
+
+
+def publish(environment: Environment, staged: Path, number: int) -> None:
+    """Give a staged generation its number."""
+    staged.rename(directory_of(environment, number))
+    sync_directory(environment.generations)
+
+
+def activate(environment: Environment, number: int, *, action: str) -> None:
+    """Make a generation live and log it. The link moves last but for its log line."""
+    before = current_number(environment)
+    if before != number:
+        symlink_atomic(environment.current, f"generations/{number}")
+        _log(environment, HistoryEntry(timestamp(), action, before, number))
+
+
+def next_number(environment: Environment) -> int:
+    """The number of the generation to come; numbers are never used twice."""
+    used = [*numbers(environment), *(entry.after for entry in read_history(environment))]
+    return max(used, default=0) + 1
+
+
+def read_history(environment: Environment) -> tuple[HistoryEntry, ...]:
+    """Every change of what is live, oldest first; a line torn by a crash is skipped."""
+    try:
+        lines = environment.history.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ()
+    entries: list[HistoryEntry] = []
+    for line in lines:
+        try:
+            entries.append(HistoryEntry(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return tuple(entries)
+
+
+def previous_number(environment: Environment) -> int | None:
+    """The generation that was live before the present one and still exists."""
+    here = current_number(environment)
+    there = set(numbers(environment))
+    for entry in reversed(read_history(environment)):
+        if entry.after == here and entry.before in there and entry.before != here:
+            return entry.before
+    return None
+
+
+def sweep(environment: Environment) -> None:
+    """Remove what killed commands left; only with the environment's lock held."""
+    for directory in (environment.generations, environment.state):
+        for entry in os.scandir(directory):
+            if entry.name.startswith((".new.", ".current.", ".history.")):
+                remove_tree(Path(entry.path))
+
+
+def refresh_copies(environment: Environment, number: int, manifest: str, lock: str) -> None:
+    """Renew a generation's copies of manifest and lock after edits that change nothing real.
+
+    The copies serve one purpose, to see in plain sh whether anything was edited since; comments
+    and order do not make another generation.
+    """
+    directory = directory_of(environment, number)
+    for name, text in ((MANIFEST_NAME, manifest), (LOCK_NAME, lock)):
+        path = directory / name
+        if not path.exists() or path.read_text() != text:
+            write_atomic(path, text)
+
+
+def rename(environment: Environment, number: int, name: str | None) -> Record:
+    """Give a generation a name that people remember, or take it away."""
+    record = read(environment, number)
+    path = directory_of(environment, number) / RECORD
+    value = json.loads(path.read_text()) | {"name": name}
+    write_atomic(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    return replace(record, generation=replace(record.generation, name=name))
+
+
+def timestamp() -> str:
+    """Now, as RFC 3339 in UTC."""
+    return now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _log(environment: Environment, entry: HistoryEntry) -> None:
+    line = json.dumps(asdict(entry)) + "\n"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    fd = os.open(environment.history, flags, 0o644)
+    try:
+        os.write(fd, line.encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,424 @@
+"""What a user can do to an environment: each function takes one step from one whole state to
+another, or leaves everything as it was.
+
+The order of every change: solve, build, stage the generation, and only then the manifest, the lock,
+the generation's number and the link `current`, which moves last. A failure before that leaves no
+trace; one in between takes the files back; a kill in between leaves the generation before whole and
+live, and the same command typed again finishes the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dolmen.environment import generations
+from dolmen.environment.backend import Backend
+from dolmen.environment.changes import Changes, compare
+from dolmen.environment.committing import commit, is_whole, replace_text, taken_back
+from dolmen.environment.generations import Record
+from dolmen.environment.layout import Environment
+from dolmen.model import Generation, Lock, Manifest, Spec, parse_lock, parse_manifest, render_lock
+from dolmen.model.lock import FILE_NAME as LOCK_NAME
+from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
+from dolmen.support.clock import monotonic
+from dolmen.support.errors import DeclarationError, DolmenError, StaleError
+from dolmen.support.events import Emit, Notice, ignore
+from dolmen.support.files import remove_tree, write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an operation ended: whether anything moved, and what.
+
+    `generation` is the live one afterwards (None where nothing was ever built), `packages` the size
+    of the closure, `seconds` the time it all took.
+    """
+
+    environment: Environment
+    changed: bool
+    changes: Changes
+    generation: Generation | None
+    packages: int
+    seconds: float
+    dry_run: bool = False
+
+
+def initialise(directory: Path, *, suite: str | None = None) -> Environment:
+    """Write a fresh manifest; raises DeclarationError ("exists") where there is one."""
+    from dolmen.model.editing import new_manifest
+
+    environment = Environment(directory)
+    if environment.manifest.exists() or environment.manifest.is_symlink():
+        raise DeclarationError(
+            f"there is a {MANIFEST_NAME} already",
+            reason="exists",
+            context=str(directory),
+            hint="dolmen install",
+        )
+    text = new_manifest(suite or host_suite())
+    parse_manifest(text)
+    environment.create_state()
+    write_atomic(environment.manifest, text)
+    return environment
+
+
+def host_suite(os_release: Path = Path("/etc/os-release")) -> str:
+    """The host's own suite; raises DeclarationError ("no-suite") where it does not tell."""
+    with contextlib.suppress(OSError):
+        for line in os_release.read_text(errors="replace").splitlines():
+            key, _, value = line.partition("=")
+            if key == "VERSION_CODENAME" and value.strip("\"'"):
+                return value.strip("\"'")
+    raise DeclarationError(
+        "this host does not say which suite it is",
+        reason="no-suite",
+        context=str(os_release),
+        hint="dolmen init --suite bookworm",
+    )
+
+
+def install(
+    environment: Environment,
+    specs: Sequence[Spec],
+    *,
+    backend: Backend,
+    command: str,
+    create: str | None = None,
+    refresh: bool | None = None,
+    dry_run: bool = False,
+    emit: Emit = ignore,
+) -> Outcome:
+    """Add packages (none: just answer the manifest), solve, build, make a new generation.
+
+    Versions that the lock holds are kept where they can be. `create` is the suite of the manifest
+    to start from where there is none; the directory is made too, and gone again after a failure.
+    """
+
+    def edit(text: str) -> str:
+        present = parse_manifest(text).packages
+        if all(spec in present for spec in specs):
+            return text
+        from dolmen.model.editing import add_packages
+
+        return add_packages(text, specs)
+
+    with _made(environment) if create else contextlib.nullcontext():
+        return _apply(environment, edit, backend, command, create, refresh, dry_run, emit)
+
+
+def remove(
+    environment: Environment,
+    names: Sequence[str],
+    *,
+    backend: Backend,
+    command: str,
+    dry_run: bool = False,
+    emit: Emit = ignore,
+) -> Outcome:
+    """Take packages out of the manifest, and what only they needed out of the environment."""
+
+    def edit(text: str) -> str:
+        from dolmen.model.editing import remove_packages
+
+        return remove_packages(text, names)
+
+    return _apply(environment, edit, backend, command, None, None, dry_run, emit)
+
+
+def lock(
+    environment: Environment,
+    *,
+    backend: Backend,
+    refresh: bool | None = None,
+    emit: Emit = ignore,
+) -> Outcome:
+    """Solve again, without keeping versions, and write the lock; nothing is built."""
+    start = monotonic()
+    environment.manifest_text()
+    with environment.held(emit):
+        manifest = parse_manifest(environment.manifest_text())
+        before = _old_lock(environment, emit)
+        after = backend.solve(manifest, refresh=refresh, emit=emit)
+        text = render_lock(after)
+        changed = text != environment.lock_text()
+        if changed:
+            replace_text(environment.lock, text)
+        live = generations.current(environment)
+    return Outcome(
+        environment=environment,
+        changed=changed,
+        changes=compare(before, after),
+        generation=live.generation if live else None,
+        packages=len(after.packages),
+        seconds=monotonic() - start,
+    )
+
+
+def check(environment: Environment) -> Lock:
+    """The lock, if it answers the manifest; raises StaleError and DeclarationError."""
+    manifest = parse_manifest(environment.manifest_text())
+    found = _read_lock(environment)
+    if found.inputs != manifest.inputs():
+        raise _stale(environment, manifest, found)
+    return found
+
+
+def sync(
+    environment: Environment,
+    *,
+    backend: Backend,
+    command: str,
+    mode: str = "warn",
+    anew: bool = False,
+    emit: Emit = ignore,
+) -> Outcome:
+    """Make what the lock says; never solve.
+
+    `mode` says what to do about a lock that no longer answers the manifest: "warn", "locked"
+    (raise StaleError) or "frozen" (do not even look at the manifest). `anew` makes a generation
+    even where the live one seems to be right.
+    """
+    start = monotonic()
+    if mode != "frozen":
+        environment.manifest_text()
+    if environment.lock_text() is None:
+        raise _no_lock(environment)
+    with environment.held(emit):
+        live = None if anew else generations.current(environment)
+        manifest_text = environment.manifest_text() if mode != "frozen" else _any_text(environment)
+        lock_text = environment.lock_text()
+        if live and is_fresh(environment, live, manifest_text, lock_text):
+            return _unchanged(environment, live, start)
+        found = _read_lock(environment)
+        if mode != "frozen":
+            manifest = parse_manifest(manifest_text)
+            if found.inputs != manifest.inputs():
+                error = _stale(environment, manifest, found)
+                if mode == "locked":
+                    raise error
+                emit(Notice(f"{error.message}: dolmen install", level="warning"))
+        assert lock_text is not None
+        old = _lock_of(environment, live)
+        if (
+            live is not None
+            and live.generation.lock_digest == found.digest()
+            and is_whole(environment, live)
+        ):
+            generations.refresh_copies(
+                environment, live.generation.number, manifest_text, lock_text
+            )
+            return _unchanged(environment, live, start)
+        image = backend.build(found, emit=emit)
+        record = commit(
+            environment,
+            manifest_text=None,
+            lock_text=None,
+            texts=(manifest_text, lock_text),
+            lock=found,
+            image=image,
+            backend=backend,
+            command=command,
+        )
+        return _outcome(environment, record, compare(old, found), start)
+
+
+def is_fresh(
+    environment: Environment, live: Record, manifest_text: str, lock_text: str | None
+) -> bool:
+    """Whether the live generation is whole and was made from exactly these texts."""
+    directory = generations.directory_of(environment, live.generation.number)
+    try:
+        return (
+            (directory / LOCK_NAME).read_text() == lock_text
+            and (directory / MANIFEST_NAME).read_text() == manifest_text
+            and is_whole(environment, live)
+        )
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _apply(
+    environment: Environment,
+    edit: Callable[[str], str],
+    backend: Backend,
+    command: str,
+    create: str | None,
+    refresh: bool | None,
+    dry_run: bool,
+    emit: Emit,
+) -> Outcome:
+    """Edit the manifest, then make everything answer it."""
+    start = monotonic()
+    _manifest_text(environment, create)
+    with environment.held(emit):
+        before_text = _manifest_text(environment, create)
+        after_text = edit(before_text)
+        lock_text = environment.lock_text()
+        live = generations.current(environment)
+        if live and not refresh and is_fresh(environment, live, after_text, lock_text):
+            manifest = parse_manifest(after_text)
+            if live.inputs == manifest.inputs():
+                return _unchanged(environment, live, start)
+        manifest = parse_manifest(after_text)
+        old = _old_lock(environment, emit)
+        if old is not None and old.inputs == manifest.inputs() and not refresh:
+            new, new_text = old, lock_text
+        else:
+            pins = old.packages if old is not None and old.suite == manifest.suite else ()
+            new = backend.solve(manifest, pins=pins, refresh=refresh, emit=emit)
+            new_text = render_lock(new)
+        assert new_text is not None
+        changes = compare(_lock_of(environment, live), new)
+        if dry_run:
+            return Outcome(
+                environment=environment,
+                changed=bool(changes),
+                changes=changes,
+                generation=live.generation if live else None,
+                packages=len(new.packages),
+                seconds=monotonic() - start,
+                dry_run=True,
+            )
+        image = backend.build(new, emit=emit)
+        # The build may have taken minutes in which the user went on editing: keep that edit too.
+        meanwhile = _manifest_text(environment, create)
+        if meanwhile != before_text:
+            after_text = edit(meanwhile)
+            emit(Notice(f"{MANIFEST_NAME} was edited meanwhile: dolmen install", level="warning"))
+        if (
+            live is not None
+            and live.generation.lock_digest == new.digest()
+            and is_whole(environment, live)
+        ):
+            with taken_back(environment):
+                replace_text(environment.manifest, after_text)
+                replace_text(environment.lock, new_text)
+                generations.refresh_copies(
+                    environment, live.generation.number, after_text, new_text
+                )
+            return _unchanged(environment, live, start)
+        record = commit(
+            environment,
+            manifest_text=after_text,
+            lock_text=new_text,
+            texts=(after_text, new_text),
+            lock=new,
+            image=image,
+            backend=backend,
+            command=command,
+        )
+        return _outcome(environment, record, changes, start)
+
+
+def _manifest_text(environment: Environment, create: str | None) -> str:
+    if create is None or environment.manifest.exists():
+        return environment.manifest_text()
+    from dolmen.model.editing import new_manifest
+
+    return new_manifest(create)
+
+
+@contextlib.contextmanager
+def _made(environment: Environment) -> Iterator[None]:
+    """Make the directory; without a manifest at the end, leave nothing of ours behind."""
+    existed = environment.directory.is_dir()
+    had_state = environment.state.exists()
+    environment.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if not had_state and not environment.manifest.exists():
+            remove_tree(environment.state)
+            if not existed:
+                with contextlib.suppress(OSError):
+                    environment.directory.rmdir()
+
+
+def _read_lock(environment: Environment) -> Lock:
+    text = environment.lock_text()
+    if text is None:
+        raise _no_lock(environment)
+    return parse_lock(text)
+
+
+def _no_lock(environment: Environment) -> DeclarationError:
+    return DeclarationError(
+        f"there is no {LOCK_NAME} here",
+        reason="no-lock",
+        context=str(environment.directory),
+        hint="dolmen lock",
+    )
+
+
+def _old_lock(environment: Environment, emit: Emit) -> Lock | None:
+    """The lock as a source of versions to keep: one that cannot be read is only a pity."""
+    text = environment.lock_text()
+    if text is None:
+        return None
+    try:
+        return parse_lock(text)
+    except DeclarationError as error:
+        if error.reason == "lock-format":
+            raise
+        emit(Notice(f"{error.message}; solving anew", level="warning"))
+        return None
+
+
+def _lock_of(environment: Environment, live: Record | None) -> Lock | None:
+    """The lock that the live generation was made from."""
+    if live is None:
+        return None
+    directory = generations.directory_of(environment, live.generation.number)
+    try:
+        return parse_lock((directory / LOCK_NAME).read_text())
+    except (OSError, UnicodeDecodeError, DolmenError):
+        return None
+
+
+def _any_text(environment: Environment) -> str:
+    """The manifest's text, or nothing: "frozen" does not need it."""
+    try:
+        return environment.manifest_text()
+    except DeclarationError:
+        return ""
+
+
+def _stale(environment: Environment, manifest: Manifest, found: Lock) -> StaleError:
+    """Says what the manifest has that the lock does not answer."""
+    asked = {spec.name for spec in manifest.packages}
+    answered = {p.name for p in found.packages if p.requested}
+    details = [f"+ {name}" for name in sorted(asked - answered)]
+    details += [f"- {name}" for name in sorted(answered - asked)]
+    if manifest.suite != found.suite:
+        details.append(f"suite {found.suite} → {manifest.suite}")
+    return StaleError(
+        f"{LOCK_NAME} does not answer {MANIFEST_NAME}",
+        context=str(environment.directory),
+        details=details,
+        hint="dolmen install",
+    )
+
+
+def _unchanged(environment: Environment, live: Record, start: float) -> Outcome:
+    return Outcome(
+        environment=environment,
+        changed=False,
+        changes=Changes(),
+        generation=live.generation,
+        packages=live.generation.packages,
+        seconds=monotonic() - start,
+    )
+
+
+def _outcome(environment: Environment, record: Record, changes: Changes, start: float) -> Outcome:
+    return Outcome(
+        environment=environment,
+        changed=True,
+        changes=changes,
+        generation=record.generation,
+        packages=record.generation.packages,
+        seconds=monotonic() - start,
+    )
