@@ -200,7 +200,9 @@ class Transport:
             # read1 returns what is there: with read() a trickling peer would hold us for hours
             while chunk := response.read1(_CHUNK):
                 yield chunk
-            whole = True
+            # it does not notice the end of a body by itself, and the connection would be lost
+            whole = not response.length
+            response.close()
         except (OSError, HTTPException, ValueError) as error:
             raise Unavailable(_told(error)) from None
         finally:
