@@ -1,0 +1,172 @@
+"""Composing trees from package trees, commits and single files, by names and checksums only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from dolmen.model import Sha256
+from dolmen.store import objects
+from dolmen.store.image import Image
+from dolmen.store.package import PackageTree
+from dolmen.store.repository import Repository
+from dolmen.store.tree import Directory
+from dolmen.support.errors import PackageError, StoreError
+
+
+class TreeBuilder:
+    """A tree in the making, inside one transaction; leaving without `commit` drops it.
+
+    Paths are those of the tree ("usr/bin/x", a leading slash is allowed). Owners are always 0:0,
+    there are no extended attributes, and setuid and setgid bits are cleared.
+    """
+
+    def __init__(self, repository: Repository, package: Callable[[Sha256], PackageTree]) -> None:
+        self._repository = repository
+        self._package = package
+        self._root = Directory(repository.objects)
+        self._open = False
+
+    def __enter__(self) -> TreeBuilder:
+        self._repository.begin()
+        self._open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._open:
+            self._repository.abort()
+            self._open = False
+
+    def merge_package(
+        self,
+        sha256: Sha256,
+        *,
+        skip: Collection[str] = (),
+        renames: Mapping[str, str] = {},
+    ) -> None:
+        """Add the files of an imported package; `skip` and `renames` are by usrmerged path.
+
+        A directory that is there keeps its mode, as with dpkg; a symbolic link that meets a
+        directory gives way to it, a directory that meets a link to a directory goes through it.
+        Raises PackageError ("file-conflict") when another file is in the way.
+        """
+        tree, meta = self._package(sha256).data
+        source = Directory(self._repository.objects, tree=tree, meta=meta)
+        for path in skip:
+            source.remove(_clean(path))
+        moved = [(_clean(new), source.find(_clean(old))) for old, new in renames.items()]
+        for path in renames:
+            source.remove(_clean(path))
+        for new, entry in moved:
+            if entry is not None:
+                source.place(new, entry)
+        self._merge(source)
+
+    def merge_commit(self, commit: Sha256) -> None:
+        """Add the whole tree of a commit; onto an empty builder this takes it as it is."""
+        found = self._repository.objects.commit(commit)
+        source = Directory(self._repository.objects, tree=found.tree, meta=found.meta)
+        if not self._root.unread and not self._root.files and not self._root.dirs:
+            self._root = source
+        else:
+            self._merge(source)
+
+    def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> Sha256:
+        """Write a regular file, replacing what was there; returns its object."""
+        checksum = self._repository.write_file(content, mode & 0o777)
+        self._place(path, checksum)
+        return checksum
+
+    def link(self, path: str, checksum: Sha256) -> None:
+        """Put an existing file object at `path`, replacing what was there."""
+        self._place(path, checksum)
+
+    def add_symlink(self, path: str, target: str) -> None:
+        """Put a symbolic link at `path`, replacing what was there."""
+        self._place(path, self._repository.write_symlink(target))
+
+    def add_directory(self, path: str, mode: int = 0o755) -> None:
+        """Make a directory, with its parents, or change its mode."""
+        with _not_through_files(path):
+            self._root.directory(_clean(path)).set_mode(mode & 0o1777)
+
+    def remove(self, path: str) -> bool:
+        """Take away a path with all below it; False when it was not there."""
+        return self._root.remove(_clean(path))
+
+    def find(self, path: str) -> Sha256 | None:
+        """The object of the file or symbolic link at `path`; None for directories and nothing."""
+        found = self._root.find(_clean(path))
+        return None if isinstance(found, Directory) else found
+
+    def has_directory(self, path: str) -> bool:
+        """Whether `path` is a directory, not through symbolic links."""
+        return isinstance(self._root.find(_clean(path)), Directory)
+
+    def apply_upper(
+        self, upper: Path, *, drop: Callable[[str], bool] = lambda _path: False
+    ) -> None:
+        """Lay an overlay's upper directory (userxattr or not) over the tree.
+
+        Whiteouts remove, opaque directories replace, sockets and fifos are passed over, files
+        that are links to one inode are read once. `drop(path)`: paths (with a leading slash) that
+        are not taken; a dropped directory is dropped with all below it.
+        """
+        from dolmen.store.upper import apply_upper
+
+        apply_upper(self._repository, self._root, upper, drop)
+
+    def commit(self, ref: str | None = None) -> Image:
+        """Store the tree durably; time stamp 0, no parent, no bindings. Ends the transaction."""
+        if not self._open:
+            raise StoreError("the tree was committed already", reason="internal")
+        tree, meta = self._root.write(self._repository)
+        commit = self._repository.write_metadata("commit", objects.encode_commit(tree, meta))
+        self._repository.finish([(ref, commit)] if ref else [])
+        self._open = False
+        return Image(objects.root_checksum(tree, meta), commit)
+
+    def _place(self, path: str, checksum: Sha256) -> None:
+        with _not_through_files(path):
+            self._root.place(_clean(path), checksum)
+
+    def _merge(self, source: Directory) -> None:
+        from dolmen.store.merge import merge
+
+        conflicts = merge(self._root, source, self._repository)
+        if conflicts:
+            raise PackageError(
+                f"{len(conflicts)} files of two packages are in each other's way: {conflicts[0]}",
+                reason="file-conflict",
+                details=conflicts[:20],
+                hint="leave one of the packages out: dolmen remove NAME",
+            )
+
+
+class _not_through_files:  # noqa: N801 (a context manager, used like a function)
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, NotADirectoryError):
+            raise StoreError(
+                f"{self._path} lies below something that is no directory", reason="not-a-directory"
+            ) from None
+
+
+def _clean(path: str) -> str:
+    return path.strip("/")

@@ -1,0 +1,289 @@
+"""libostree's object formats, read and written without libostree.
+
+Warm paths must not pay for GObject introspection (0.2 s), and composing a tree of tens of
+thousands of names through one GI call a name is slow. So the three metadata objects (dirtree,
+dirmeta, commit; `ostree-core.h`) are encoded and decoded here as GVariant's serialisation
+(little data types only: strings, byte arrays, arrays and tuples of them). What is written still
+goes through `OSTree.Repo.write_metadata`; a test compares with libostree's own reading.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dolmen.model import Sha256
+from dolmen.support.errors import StoreError
+
+DIRTREE_TYPE = "(a(say)a(sayay))"
+DIRMETA_TYPE = "(uuua(ayay))"
+COMMIT_TYPE = "(a{sv}aya(say)sstayay)"
+
+_XATTR = "user.ostreemeta"
+
+
+@dataclass(frozen=True, slots=True)
+class DirTree:
+    """One directory's names: files (and symbolic links) by object, directories by (tree, meta)."""
+
+    files: Mapping[str, Sha256]
+    dirs: Mapping[str, tuple[Sha256, Sha256]]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The two checksums a commit points at."""
+
+    tree: Sha256
+    meta: Sha256
+
+
+def digest(data: bytes) -> Sha256:
+    """The checksum of a metadata object."""
+    return Sha256(hashlib.sha256(data).hexdigest())
+
+
+def root_checksum(tree: str, meta: str) -> Sha256:
+    """libostree's content checksum (`ostree log`: ContentChecksum) of a root directory."""
+    return Sha256(hashlib.sha256(bytes.fromhex(tree) + bytes.fromhex(meta)).hexdigest())
+
+
+def file_header(mode: int, target: str = "") -> bytes:
+    """What libostree hashes before the content of a file of 0:0 without extended attributes."""
+    text = target.encode() + b"\0"
+    header = bytes(8) + mode.to_bytes(4, "big") + bytes(4) + text
+    header += _offsets(len(header), [len(header)])
+    return len(header).to_bytes(4, "big") + bytes(4) + header
+
+
+def file_checksum(content: bytes, mode: int) -> Sha256:
+    """The checksum of a regular file's object (`mode`: permission bits only)."""
+    return digest(file_header(stat.S_IFREG | mode) + content)
+
+
+def encode_dirmeta(mode: int) -> bytes:
+    """A dirmeta of 0:0 without extended attributes (`mode`: permission bits only)."""
+    return bytes(8) + (stat.S_IFDIR | mode).to_bytes(4, "big")
+
+
+def decode_dirmeta(data: bytes) -> int:
+    """The permission bits of a dirmeta."""
+    return stat.S_IMODE(int.from_bytes(data[8:12], "big"))
+
+
+def encode_dirtree(files: Mapping[str, str], dirs: Mapping[str, tuple[str, str]]) -> bytes:
+    """A dirtree; names are sorted by their bytes, as `ostree fsck` demands."""
+    first = _array(
+        _tuple(name.encode() + b"\0", bytes.fromhex(files[name]))
+        for name in sorted(files, key=os.fsencode)
+    )
+    second = _array(
+        _tuple(name.encode() + b"\0", *(bytes.fromhex(part) for part in dirs[name]))
+        for name in sorted(dirs, key=os.fsencode)
+    )
+    return _tuple(first, second)
+
+
+def decode_dirtree(data: bytes) -> DirTree:
+    """Read a dirtree; raises ValueError when it is not one."""
+    first, second = _split_tuple(data, 2)
+    files: dict[str, Sha256] = {}
+    for item in _split_array(first):
+        name, checksum = _split_tuple(item, 2)
+        files[_name(name)] = _hex(checksum)
+    dirs: dict[str, tuple[Sha256, Sha256]] = {}
+    for item in _split_array(second):
+        name, tree, meta = _split_tuple(item, 3)
+        dirs[_name(name)] = (_hex(tree), _hex(meta))
+    return DirTree(files, dirs)
+
+
+def encode_commit(tree: str, meta: str, *, subject: str = "") -> bytes:
+    """A commit with time stamp 0, no parent, no metadata, no bindings: a function of its tree."""
+    head = subject.encode() + b"\0"
+    subject_end = len(head)
+    head += b"\0"
+    body_end = len(head)
+    head += bytes(-len(head) % 8) + bytes(8) + bytes.fromhex(tree)
+    ends = [0, 0, 0, subject_end, body_end, len(head)]
+    data = head + bytes.fromhex(meta)
+    return data + _offsets(len(data), ends)
+
+
+def decode_commit(data: bytes) -> Commit:
+    """Read a commit, ours or another's; raises ValueError when it is not one."""
+    width = _width(len(data))
+    count = 6
+    ends = [
+        int.from_bytes(data[len(data) - (i + 1) * width : len(data) - i * width], "little")
+        for i in range(count)
+    ]
+    start = ends[4] + -ends[4] % 8 + 8
+    tree, meta = data[start : ends[5]], data[ends[5] : len(data) - count * width]
+    return Commit(_hex(tree), _hex(meta))
+
+
+class Objects:
+    """Reads the loose objects of a bare-user repository straight from its files."""
+
+    def __init__(self, repository: Path) -> None:
+        self._directory = os.path.join(repository, "objects")
+
+    def path(self, checksum: str, kind: str) -> str:
+        """Where an object lies; `kind`: "file", "dirtree", "dirmeta" or "commit"."""
+        return f"{self._directory}/{checksum[:2]}/{checksum[2:]}.{kind}"
+
+    def has(self, checksum: str, kind: str) -> bool:
+        """Whether the object is there."""
+        return os.path.lexists(self.path(checksum, kind))
+
+    def read(self, checksum: str, kind: str = "file") -> bytes:
+        """An object's bytes (of a symbolic link: its target).
+
+        Raises StoreError (reason "object-missing").
+        """
+        try:
+            with open(self.path(checksum, kind), "rb") as stream:
+                return stream.read()
+        except OSError as error:
+            raise _unreadable(checksum, kind, error) from None
+
+    def dirtree(self, checksum: str) -> DirTree:
+        """A directory; raises StoreError ("object-missing", "object-damaged")."""
+        data = self.read(checksum, "dirtree")
+        try:
+            return decode_dirtree(data)
+        except (ValueError, IndexError):
+            raise _damaged(checksum, "dirtree") from None
+
+    def dirmeta(self, checksum: str) -> int:
+        """A directory's permission bits."""
+        return decode_dirmeta(self.read(checksum, "dirmeta"))
+
+    def commit(self, checksum: str) -> Commit:
+        """A commit; raises StoreError ("object-missing", "object-damaged")."""
+        data = self.read(checksum, "commit")
+        try:
+            return decode_commit(data)
+        except (ValueError, IndexError):
+            raise _damaged(checksum, "commit") from None
+
+    def mode(self, checksum: str) -> int:
+        """A file object's mode with its type bits, as the commit knows it."""
+        try:
+            data = os.getxattr(self.path(checksum, "file"), _XATTR)
+        except OSError as error:
+            raise _unreadable(checksum, "file", error) from None
+        return int.from_bytes(data[8:12], "big")
+
+
+def _unreadable(checksum: str, kind: str, error: OSError) -> StoreError:
+    if error.errno == errno.ENODATA:
+        return _damaged(checksum, kind)
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        raise error
+    return StoreError(
+        f"the store lacks the {kind} object {checksum}",
+        reason="object-missing",
+        hint="see what else is missing: dolmen verify",
+    )
+
+
+def _damaged(checksum: str, kind: str) -> StoreError:
+    return StoreError(
+        f"the {kind} object {checksum} is damaged",
+        reason="object-damaged",
+        hint="see what else is damaged: dolmen verify",
+    )
+
+
+def _hex(data: bytes) -> Sha256:
+    if len(data) != 32:
+        raise ValueError("not a checksum")
+    return Sha256(data.hex())
+
+
+def _name(data: bytes) -> str:
+    if not data.endswith(b"\0"):
+        raise ValueError("not a string")
+    return data[:-1].decode()
+
+
+def _offsets(body: int, ends: list[int]) -> bytes:
+    """A tuple's framing offsets: last member first, as narrow as the whole allows."""
+    for width in (1, 2, 4, 8):
+        if body + len(ends) * width < 1 << 8 * width:
+            return b"".join(end.to_bytes(width, "little") for end in reversed(ends))
+    raise ValueError("too large")
+
+
+def _width(size: int) -> int:
+    return next(width for width in (1, 2, 4, 8) if size < 1 << 8 * width)
+
+
+def _tuple(*parts: bytes) -> bytes:
+    """A tuple of variable-sized members without alignment; the last needs no offset."""
+    ends: list[int] = []
+    position = 0
+    for part in parts[:-1]:
+        position += len(part)
+        ends.append(position)
+    body = b"".join(parts)
+    return body + _offsets(len(body), ends)
+
+
+def _split_tuple(data: bytes, count: int) -> list[bytes]:
+    width = _width(len(data))
+    limit = len(data) - (count - 1) * width
+    parts: list[bytes] = []
+    start = 0
+    for index in range(count - 1):
+        place = len(data) - (index + 1) * width
+        end = int.from_bytes(data[place : place + width], "little")
+        if not start <= end <= limit:
+            raise ValueError("bad framing offset")
+        parts.append(data[start:end])
+        start = end
+    parts.append(data[start:limit])
+    return parts
+
+
+def _array(items: object) -> bytes:
+    parts: list[bytes] = list(items)  # type: ignore[call-overload]
+    if not parts:
+        return b""
+    body = b"".join(parts)
+    for width in (1, 2, 4, 8):
+        if len(body) + len(parts) * width < 1 << 8 * width:
+            break
+    ends: list[bytes] = []
+    position = 0
+    for part in parts:
+        position += len(part)
+        ends.append(position.to_bytes(width, "little"))
+    return body + b"".join(ends)
+
+
+def _split_array(data: bytes) -> list[bytes]:
+    if not data:
+        return []
+    width = _width(len(data))
+    body = int.from_bytes(data[len(data) - width :], "little")
+    count, rest = divmod(len(data) - body, width)
+    if rest or count < 0 or body > len(data):
+        raise ValueError("bad framing offset")
+    parts: list[bytes] = []
+    start = 0
+    for index in range(count):
+        place = body + index * width
+        end = int.from_bytes(data[place : place + width], "little")
+        if not start <= end <= body:
+            raise ValueError("bad framing offset")
+        parts.append(data[start:end])
+        start = end
+    return parts

@@ -1,0 +1,207 @@
+"""The store as the other rooms see it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dolmen.model import LockedPackage, Sha256
+from dolmen.store.image import Image
+from dolmen.store.layout import prepare, store_path
+from dolmen.store.objects import Objects, root_checksum
+from dolmen.store.package import PackageTree, parse_index
+from dolmen.support import clock
+from dolmen.support.errors import StoreError
+from dolmen.support.events import Emit, Phase, PhaseFinished, ignore
+from dolmen.support.files import remove_tree, symlink_atomic, sync_directory, write_atomic
+from dolmen.support.locking import locked
+
+if TYPE_CHECKING:
+    from dolmen.store.builder import TreeBuilder
+    from dolmen.store.repository import Repository
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LOCK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+
+
+class Store:
+    """One store; made by `Store.open`. Safe to use from several processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._objects = Objects(path / "repo")
+        self.debs = path / "debs"
+        self.archive = path / "archive"
+        self.tmp = path / "tmp"
+        self.trees = path / "trees"
+        self.images = path / "images"
+        self._roots = path / "roots"
+        self.locks = path / "locks"
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Store:
+        """Open the store at `path` (default: `store_path()`), making it on first use.
+
+        Raises StoreError: "store-format", "store-foreign", "store-no-xattrs", "store-read-only",
+        "store-full", "store-failed".
+        """
+        where = store_path(path)
+        prepare(where)
+        return cls(where)
+
+    def locked(
+        self, what: str = "store", *, shared: bool = True, emit: Emit = ignore
+    ) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock `what`: "store" (shared: use it; exclusive: collect), "image-<key>" …"""
+        if not _LOCK_NAME.fullmatch(what):
+            raise ValueError(what)
+        shown = "the store" if what == "store" else f"the lock {what[:30]} of the store"
+        return locked(self.locks / what, what=shown, shared=shared, emit=emit)
+
+    # Packages
+
+    def has_package(self, sha256: Sha256) -> bool:
+        """Whether the .deb with this digest has been imported."""
+        return self._ref(f"deb/{sha256}") is not None
+
+    def import_packages(
+        self, debs: Iterable[tuple[LockedPackage, Path]], *, emit: Emit = ignore
+    ) -> None:
+        """Import .debs in parallel, as `debs` yields them; those imported before cost nothing.
+
+        Raises PackageError for a damaged or hostile .deb (nothing of this call is kept then),
+        StoreError ("store-full" …), and whatever `debs` itself raises.
+        """
+        from dolmen.store.importer import import_all
+
+        with self.locked("store", emit=emit):
+            known = {
+                Sha256(name) for name in self._ref_names("deb") if self.has_package(Sha256(name))
+            }
+            import_all(self._repository(), debs, known=known, emit=emit)
+
+    def package(self, sha256: Sha256) -> PackageTree:
+        """The index of an imported .deb; raises StoreError ("not-imported")."""
+        commit = self._ref(f"deb/{sha256}")
+        if commit is None:
+            raise StoreError(
+                f"the package {sha256} is not in the store",
+                reason="not-imported",
+                hint="dolmen sync",
+            )
+        root = self._objects.dirtree(self._objects.commit(commit).tree)
+        return parse_index(self.read_object(root.files["index.json"]), root.dirs["data"])
+
+    def read_object(self, checksum: str) -> bytes:
+        """The content of a file object (of a symbolic link: its target)."""
+        return self._objects.read(checksum)
+
+    def link_target(self, checksum: str) -> str | None:
+        """The target of a symbolic link's object, None for a regular file's."""
+        return self._repository().link_target(checksum)
+
+    def resolve(self, ref: str) -> Sha256 | None:
+        """The commit that a ref names, None where there is none."""
+        return self._ref(ref)
+
+    # Trees and images
+
+    def tree_builder(self) -> TreeBuilder:
+        """Begin a tree; use it as a context manager."""
+        from dolmen.store.builder import TreeBuilder
+
+        return TreeBuilder(self._repository(), self.package)
+
+    def image(self, key: Sha256) -> Image | None:
+        """The image recorded for a key (digest of a lock or of a base set); starts no libostree."""
+        try:
+            root = Sha256(os.path.basename(os.readlink(self.images / key)))
+        except OSError:
+            return None
+        if not _SHA256.fullmatch(root):
+            return None
+        commit = self._ref(f"image/{root}")
+        if commit is None or not self._objects.has(commit, "commit"):
+            return None
+        return Image(root, commit)
+
+    def record_image(self, key: Sha256, image: Image) -> None:
+        """Remember what building `key` gave; the ref comes first, the pointer last."""
+        ref = self.path / "repo/refs/heads/image" / image.root
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        if self._ref(f"image/{image.root}") != image.commit:
+            write_atomic(ref, f"{image.commit}\n")
+        symlink_atomic(self.images / key, f"../trees/{image.root}")
+
+    def realise(self, image: Image, *, emit: Emit = ignore) -> Path:
+        """The image as a directory of hard links to the store's objects, to be used read-only.
+
+        Complete or absent: made under another name, synced, renamed. Callers at the same time
+        make it once.
+        """
+        tree = self.trees / image.root
+        if tree.is_dir():
+            return tree
+        started = clock.monotonic()
+        with (
+            self.locked("store", emit=emit),
+            self.locked(f"tree-{image.root}", shared=False, emit=emit),
+        ):
+            if not tree.is_dir():
+                from dolmen.store.repository import sync_file_system
+
+                self._check_root(image)
+                temporary = self.tmp / f"tree-{image.root[:16]}-{secrets.token_hex(6)}"
+                try:
+                    self.checkout(image.commit, temporary)
+                    sync_file_system(self.path)
+                    temporary.rename(tree)
+                finally:
+                    if temporary.exists():
+                        remove_tree(temporary)
+                sync_directory(self.trees)
+        emit(PhaseFinished(Phase.REALISE, 1, clock.monotonic() - started))
+        return tree
+
+    def checkout(self, commit: Sha256, destination: Path) -> None:
+        """Hard-link a commit's tree to `destination`, which must not exist; not durable."""
+        self._repository().checkout(commit, destination)
+
+    # Roots of garbage collection
+
+    # Inside
+
+    def _check_root(self, image: Image) -> None:
+        commit = self._objects.commit(image.commit)
+        if root_checksum(commit.tree, commit.meta) != image.root:
+            raise StoreError(
+                f"the commit {image.commit} is not the image {image.root}",
+                reason="object-damaged",
+                hint="dolmen verify",
+            )
+
+    def _repository(self) -> Repository:
+        """A libostree handle of its own for every piece of work: a transaction needs one."""
+        from dolmen.store.repository import Repository
+
+        return Repository(self.path / "repo")
+
+    def _ref(self, name: str) -> Sha256 | None:
+        """A ref's commit; None where the file is missing or what a power cut left of it."""
+        try:
+            text = (self.path / "repo/refs/heads" / name).read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return Sha256(text) if _SHA256.fullmatch(text) else None
+
+    def _ref_names(self, directory: str) -> Iterator[str]:
+        try:
+            with os.scandir(self.path / "repo/refs/heads" / directory) as entries:
+                yield from (e.name for e in entries if _SHA256.fullmatch(e.name))
+        except FileNotFoundError:
+            return
