@@ -46,15 +46,18 @@ def paragraphs(help_text: str) -> Iterator[str]:
     for paragraph in inspect.cleandoc(help_text).split("\n\n"):
         if paragraph.lstrip().startswith("\b"):
             kept = paragraph.split("\b", 1)[1].strip("\n")
-            yield f".RS 4\n.nf\n{roff(kept)}\n.fi\n.RE"
+            yield f".PP\n.nf\n{roff(kept)}\n.fi"
         else:
             yield f".PP\n{bold_code(' '.join(paragraph.split()))}"
 
 
 def options(context: click.Context) -> Iterator[str]:
-    """The options of one command, as a list of terms."""
+    """The options of one command, as a list of terms; those that all verbs know only once."""
+    general = {tuple(parameter.opts) for parameter in dolmen.get_params(context)}
     for parameter in context.command.get_params(context):
         record = parameter.get_help_record(context)
+        if context.parent and tuple(parameter.opts) in general | {("-h", "--help")}:
+            continue
         if record is not None:
             yield f".TP\n\\fB{roff(record[0])}\\fR\n{bold_code(record[1]) or roff('(no help)')}"
 
