@@ -27,6 +27,7 @@ class TreeBuilder:
         self._package = package
         self._root = Directory(repository.objects)
         self._open = False
+        self._kept: list[tuple[str, Sha256]] = []
 
     def __enter__(self) -> TreeBuilder:
         self._repository.begin()
@@ -122,13 +123,26 @@ class TreeBuilder:
 
         apply_upper(self._repository, self._root, upper, drop)
 
-    def commit(self, ref: str | None = None) -> Image:
-        """Store the tree durably; time stamp 0, no parent, no bindings. Ends the transaction."""
+    def keep(self, ref: str, files: Mapping[str, bytes]) -> None:
+        """Commit a small tree of its own beside this one; both become visible with `commit`."""
+        root = Directory(self._repository.objects)
+        for path, content in files.items():
+            root.place(_clean(path), self._repository.write_file(content, 0o644))
+        tree, meta = root.write(self._repository)
+        commit = self._repository.write_metadata("commit", objects.encode_commit(tree, meta))
+        self._kept.append((ref, commit))
+
+    def commit(self, ref: str | None = None, *, durable: bool = True) -> Image:
+        """Store the tree; time stamp 0, no parent, no bindings. Ends the transaction.
+
+        `durable=False` is for steps in between, which are done again after a power cut.
+        """
         if not self._open:
             raise StoreError("the tree was committed already", reason="internal")
         tree, meta = self._root.write(self._repository)
         commit = self._repository.write_metadata("commit", objects.encode_commit(tree, meta))
-        self._repository.finish([(ref, commit)] if ref else [])
+        refs = [*self._kept, *([(ref, commit)] if ref else [])]
+        self._repository.finish(refs, durable=durable)
         self._open = False
         return Image(objects.root_checksum(tree, meta), commit)
 

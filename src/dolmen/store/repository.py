@@ -72,18 +72,20 @@ class Repository:
         with translated("write"):
             self._repo.prepare_transaction(None)
 
-    def finish(self, refs: Iterable[tuple[str, str]] = ()) -> None:
-        """Make all that was written visible and durable, then set refs.
+    def finish(self, refs: Iterable[tuple[str, str]] = (), *, durable: bool = True) -> None:
+        """Make all that was written visible and, unless told otherwise, durable; then set refs.
 
         A ref lost or emptied by a power cut right now means the work is done again, not that
         something is missing: refs are validated where they are read.
         """
         with translated("write"):
-            sync_file_system(self.path)
+            if durable:
+                sync_file_system(self.path)
             self._repo.commit_transaction(None)
             for name, checksum in refs:
                 self._repo.set_ref_immediate(None, name, checksum, None)
-            sync_file_system(self.path)
+            if durable:
+                sync_file_system(self.path)
 
     def abort(self) -> None:
         """Drop the transaction and what it wrote."""

@@ -1,0 +1,283 @@
+"""Lock -> image: import, compose, configure, normalise, commit; every step cached by its inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dolmen import archive
+from dolmen.image import bytecode
+from dolmen.image.admin import (
+    ADMIN,
+    INFO,
+    Diversion,
+    extended_states,
+    info_name,
+    parse_diversions,
+)
+from dolmen.image.closure import base_packages, configuration_order
+from dolmen.image.compose import Closure, compose_base, compose_image
+from dolmen.image.configure import Plan, configure
+from dolmen.image.normalise import dropped, normalise
+from dolmen.model import Lock, LockedPackage, Sha256
+from dolmen.model.digest import digest_text
+from dolmen.sandbox.mountpoints import MOUNT_POINTS
+from dolmen.store import Image, Store
+from dolmen.store.builder import TreeBuilder
+from dolmen.support.clock import monotonic
+from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
+from dolmen.support.files import remove_tree
+
+#: Part of every key: a change of what a build does to its inputs raises it ("rebuilds all").
+BUILDER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must make no difference to an image; `verify` varies it."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = "dolmen"
+
+
+def image_key(lock: Lock) -> Sha256:
+    """What an image is cached under."""
+    return digest_text(f"image {BUILDER}\n{lock.digest()}")
+
+
+def base_key(lock: Lock, base: Sequence[LockedPackage]) -> Sha256:
+    """What a base is cached under: its packages; whoever asks for them makes no difference."""
+    lines = [f"base {BUILDER}", lock.architecture]
+    lines += [f"{p.name} {p.architecture} {p.version} {p.sha256}" for p in base]
+    return digest_text("\n".join(lines))
+
+
+def build(
+    lock: Lock, store: Store, *, emit: Emit = ignore, conditions: Conditions | None = None
+) -> Image:
+    """Make the image of a lock, or find it made; realised in the store when this returns.
+
+    Raises ArchiveError (fetching), PackageError (hostile or failing packages), StoreError,
+    HostError (sandbox).
+    """
+    key = image_key(lock)
+    image = store.image(key)
+    if image is not None:
+        return image
+    with store.locked(f"image-{key}", shared=False, emit=emit):
+        image = store.image(key)
+        if image is not None:
+            return image
+        builder = _Build(lock, store, emit, conditions or Conditions())
+        return builder.image(key)
+
+
+class _Build:
+    """One build: what its steps share."""
+
+    def __init__(self, lock: Lock, store: Store, emit: Emit, conditions: Conditions) -> None:
+        self.lock = lock
+        self.store = store
+        self.emit = emit
+        self.conditions = conditions
+        order = configuration_order(lock)
+        self.base_packages = base_packages(lock)
+        base = {p.key for p in self.base_packages}
+        self.interpreter = bytecode.interpreter_key(lock)
+        self.extra_packages = tuple(p for p in order if p.key not in base)
+
+    def image(self, key: Sha256) -> Image:
+        self.import_missing()
+        closure = Closure(
+            self.lock,
+            self.base_packages,
+            self.extra_packages,
+            {p.sha256: self.store.package(p.sha256) for p in self.lock.packages},
+        )
+        base = self.base(closure)
+        image = self.extend(closure, base, key) if closure.extra else self.mark(base, key)
+        self.store.realise(image, emit=self.emit)
+        self.store.record_image(key, image)
+        return image
+
+    def import_missing(self) -> None:
+        wanted = [p for p in self.lock.packages if not self.store.has_package(p.sha256)]
+        if not wanted:
+            return
+        debs = archive.fetch(self.lock, wanted, cache=self.store.debs, emit=self.emit)
+        self.store.import_packages(debs, emit=self.emit)
+
+    def base(self, closure: Closure) -> Image:
+        key = base_key(self.lock, closure.base)
+        image = self.store.image(key)
+        if image is not None:
+            return image
+        with self.store.locked(f"base-{key}", shared=False, emit=self.emit):
+            image = self.store.image(key)
+            if image is not None:
+                return image
+            with self.store.tree_builder() as builder:
+                compose_base(builder, self.store, closure)
+                composed = builder.commit(durable=False)
+            plan = Plan(
+                packages=closure.base,
+                preinst=self.with_preinst(closure, closure.base),
+                first=("base-passwd", "base-files"),
+                force=True,
+                dpkg_version=self.dpkg_version(),
+            )
+            image = self.configured(composed, plan, key, ())
+            self.store.realise(image)
+            self.store.record_image(key, image)
+            return image
+
+    def extend(self, closure: Closure, base: Image, key: Sha256) -> Image:
+        base_tree = self.store.realise(base)
+        preinst = self.with_preinst(closure, closure.extra)
+        diversions = self.diversions(closure, base, base_tree, preinst)
+        began = monotonic()
+        self.emit(PhaseStarted(Phase.COMPOSE, len(closure.extra)))
+        with self.store.tree_builder() as builder:
+            compose_image(
+                builder,
+                self.store,
+                closure,
+                base=base.commit,
+                base_tree=base_tree,
+                diversions=diversions,
+            )
+            if self.interpreter:
+                bytecode.merge_known(builder, self.store, closure.extra_trees(), self.interpreter)
+            composed = builder.commit(durable=False)
+        self.emit(PhaseFinished(Phase.COMPOSE, len(self.lock.packages), monotonic() - began))
+        plan = Plan(packages=closure.extra, preinst=preinst, dpkg_version=self.dpkg_version())
+        return self.configured(composed, plan, key, self.lock.packages)
+
+    def mark(self, base: Image, key: Sha256) -> Image:
+        """An image of the base's packages alone: the base, with apt's marks."""
+        with self.store.tree_builder() as builder:
+            builder.merge_commit(base.commit)
+            self.finish(builder, self.lock.packages)
+            return builder.commit()
+
+    def configured(
+        self,
+        composed: Image,
+        plan: Plan,
+        key: Sha256,
+        marked: Sequence[LockedPackage],
+    ) -> Image:
+        with self.scratch() as scratch:
+            lower = scratch / "tree"
+            self.store.checkout(composed.commit, lower)
+            began = monotonic()
+            self.emit(PhaseStarted(Phase.CONFIGURE, len(plan.packages)))
+            upper = self.run(plan, lower, scratch, key)
+            self.emit(PhaseFinished(Phase.CONFIGURE, len(plan.packages), monotonic() - began))
+            began = monotonic()
+            self.emit(PhaseStarted(Phase.COMMIT))
+            normalise(upper)
+            with self.store.tree_builder() as builder:
+                builder.merge_commit(composed.commit)
+                builder.apply_upper(upper, drop=dropped)
+                self.finish(builder, marked)
+                if self.interpreter:
+                    trees = [(p, self.store.package(p.sha256)) for p in plan.packages]
+                    bytecode.keep_new(builder, self.store, upper, trees, self.interpreter)
+                image = builder.commit()
+            self.emit(PhaseFinished(Phase.COMMIT, 1, monotonic() - began))
+            return image
+
+    def finish(self, builder: TreeBuilder, marked: Sequence[LockedPackage]) -> None:
+        for path, content in MOUNT_POINTS.items():
+            self.mount_point(builder, path, content)
+        if marked:
+            text = extended_states(marked, self.lock.architecture)
+            builder.add_file("var/lib/apt/extended_states", text.encode())
+
+    def mount_point(self, builder: TreeBuilder, path: str, content: str) -> None:
+        """A regular file at `path`: what a package put there, or links there, or `content`."""
+        present = builder.find(path)
+        for _ in range(8):
+            target = self.store.link_target(present) if present else None
+            if present is None or target is None:
+                break
+            path_of_target = posixpath.join(posixpath.dirname(path), target)
+            present = builder.find(posixpath.normpath(path_of_target))
+        if present is None:
+            builder.add_file(path, content.encode())
+        else:
+            builder.link(path, present)
+
+    def diversions(
+        self,
+        closure: Closure,
+        base: Image,
+        base_tree: Path,
+        preinst: frozenset[tuple[str, str]],
+    ) -> tuple[Diversion, ...]:
+        """What is diverted once all preinsts ran: known before the merge, as dpkg knows it.
+
+        The preinsts that may divert run once on the base alone; only their list is kept.
+        """
+        known = parse_diversions((base_tree / ADMIN / "diversions").read_text())
+        diverters = [p for p in closure.extra if p.key in preinst and self.diverts(closure, p)]
+        if not diverters:
+            return known
+        with self.store.tree_builder() as builder:
+            builder.merge_commit(base.commit)
+            for package in diverters:
+                checksum = closure.tree(package).members["preinst"]
+                builder.link(f"{INFO}/{info_name(package)}.preinst", checksum)
+            probe = builder.commit(durable=False)
+        plan = Plan(
+            packages=diverters,
+            preinst=preinst,
+            dpkg_version=self.dpkg_version(),
+            preinst_only=True,
+        )
+        with self.scratch() as scratch:
+            lower = scratch / "tree"
+            self.store.checkout(probe.commit, lower)
+            upper = self.run(plan, lower, scratch, image_key(self.lock))
+            changed = upper / ADMIN / "diversions"
+            return parse_diversions(changed.read_text()) if changed.exists() else known
+
+    def diverts(self, closure: Closure, package: LockedPackage) -> bool:
+        script = self.store.read_object(closure.tree(package).members["preinst"])
+        return b"dpkg-divert" in script
+
+    def run(self, plan: Plan, lower: Path, scratch: Path, key: Sha256) -> Path:
+        logs = self.store.path / "logs"
+        logs.mkdir(exist_ok=True)
+        return configure(
+            plan,
+            lower=lower,
+            scratch=scratch,
+            log=logs / f"{key}.log",
+            emit=self.emit,
+            environment=self.conditions.environment,
+            hostname=self.conditions.hostname,
+        )
+
+    def with_preinst(
+        self, closure: Closure, packages: Sequence[LockedPackage]
+    ) -> frozenset[tuple[str, str]]:
+        return frozenset(p.key for p in packages if "preinst" in closure.tree(p).members)
+
+    def dpkg_version(self) -> str:
+        dpkg = self.lock.find("dpkg")
+        return dpkg.version if dpkg else ""
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        path = self.store.tmp / f"build-{secrets.token_hex(8)}"
+        path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            remove_tree(path)
