@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from dolmen.model import Lock, LockedPackage
@@ -22,37 +23,40 @@ DIRECTORIES = ("usr/bin", "usr/sbin", "usr/games")
 #: Debian Policy 10.1 wants nothing else; a name with a control character or a leading dash could
 #: do harm in a shell or on a terminal.
 _NAME = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.+@:,=~^\[-]*")
-_MERGED = ("bin/", "sbin/")
-_ALTERNATIVES = "etc/alternatives/"
+_MERGED = ("bin/", "sbin/", "lib/")
 
 
 def commands(tree: Path, lock: Lock) -> tuple[str, ...]:
     """The names to offer, sorted; read from the image's own dpkg database and directories."""
-    from dolmen.image.closure import base_packages
+    from dolmen.image import base_packages
 
-    base = {p.key for p in base_packages(lock)}
-    wanted: set[str] = set()
-    essential: set[str] = set()
-    for package in lock.packages:
-        if package.essential:
-            essential.update(_owned(tree, package))
-        elif package.requested or package.key not in base:
-            wanted.update(_owned(tree, package))
-    forbidden = {os.path.basename(path) for path in essential}
-    found: set[str] = set()
+    paths: dict[str, tuple[str, ...]] = {}
     for directory in DIRECTORIES:
         for entry in _entries(tree / directory):
-            name = entry.name
-            if name in found or name in forbidden or not _NAME.fullmatch(name):
-                continue
-            path = f"{directory}/{name}"
-            if _leads_to(tree, path, wanted) and _executable(tree, path):
-                found.add(name)
-    return tuple(sorted(found))
+            if entry.name not in paths and _NAME.fullmatch(entry.name):
+                paths[entry.name] = _chain(tree, f"{directory}/{entry.name}")
+    ends = {path for chain in paths.values() for path in chain}
+    base = {p.key for p in base_packages(lock)}
+    wanted: set[str] = set()
+    forbidden: set[str] = set()
+    for package in lock.packages:
+        if package.essential:
+            forbidden.update(os.path.basename(path) for path in _owned(tree, package, ends))
+        elif package.requested or package.key not in base:
+            wanted.update(_owned(tree, package, ends))
+    return tuple(
+        sorted(
+            name
+            for name, chain in paths.items()
+            if name not in forbidden
+            and any(path in wanted for path in chain)
+            and _executable(tree / chain[-1])
+        )
+    )
 
 
-def _owned(tree: Path, package: LockedPackage) -> Iterator[str]:
-    """A package's paths below the command directories, in the merged spelling (usrmerge)."""
+def _owned(tree: Path, package: LockedPackage, ends: Collection[str]) -> Iterator[str]:
+    """Those of the paths in `ends` that a package has, in the merged spelling (usrmerge)."""
     info = tree / "var/lib/dpkg/info"
     for name in (package.name, f"{package.name}:{package.architecture}"):
         try:
@@ -60,40 +64,36 @@ def _owned(tree: Path, package: LockedPackage) -> Iterator[str]:
         except FileNotFoundError:
             continue
         for line in text.splitlines():
-            path = line[1:]
-            if path.startswith(_MERGED):
-                path = f"usr/{path}"
-            if path.startswith(tuple(f"{d}/" for d in DIRECTORIES)):
+            path = _merged(line[1:])
+            if path in ends:
                 yield path
         return
 
 
-def _leads_to(tree: Path, path: str, wanted: Iterable[str]) -> bool:
-    """Whether a path is one of `wanted`, itself or through the alternatives system."""
-    for _ in range(8):
-        if path in wanted:
-            return True
-        try:
-            target = os.readlink(tree / path)
-        except OSError:
-            return False
-        target = os.path.normpath(os.path.join("/", os.path.dirname(path), target)).lstrip("/")
-        if target.startswith(_MERGED):
-            target = f"usr/{target}"
-        path = target
-    return False
-
-
-def _executable(tree: Path, path: str) -> bool:
-    """Whether a path, followed inside the tree, ends at an executable file."""
+def _chain(tree: Path, path: str) -> tuple[str, ...]:
+    """A path, and where it leads inside the tree, link by link (as far as the last component)."""
+    chain = [path]
     for _ in range(16):
         try:
             target = os.readlink(tree / path)
         except OSError:
             break
-        path = os.path.normpath(os.path.join("/", os.path.dirname(path), target)).lstrip("/")
-    full = tree / path
-    return full.is_file() and os.stat(full).st_mode & 0o111 != 0
+        target = os.path.normpath(os.path.join("/", os.path.dirname(path), target))
+        path = _merged(target.lstrip("/"))
+        chain.append(path)
+    return tuple(chain)
+
+
+def _merged(path: str) -> str:
+    return f"usr/{path}" if path.startswith(_MERGED) else path
+
+
+def _executable(path: Path) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and mode & 0o111 != 0
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

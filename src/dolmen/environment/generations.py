@@ -243,9 +243,12 @@ def timestamp() -> str:
 
 def _log(environment: Environment, entry: HistoryEntry) -> None:
     line = json.dumps(asdict(entry)) + "\n"
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     fd = os.open(environment.history, flags, 0o644)
     try:
+        end = os.fstat(fd).st_size
+        if end and os.pread(fd, 1, end - 1) != b"\n":
+            line = "\n" + line  # the crash that tore the last line must not swallow this one
         os.write(fd, line.encode())
         os.fsync(fd)
     finally:

@@ -55,9 +55,7 @@ def test_init_refuses_a_bad_suite(tmp_path: Path) -> None:
 
 
 def test_install_makes_a_generation(environment: Environment, backend: FakeBackend) -> None:
-    outcome = install(
-        environment, [parse_spec("jq")], backend=backend, command="install jq"
-    )
+    outcome = install(environment, [parse_spec("jq")], backend=backend, command="install jq")
     assert outcome.changed
     assert outcome.generation is not None
     assert outcome.generation.number == 1
