@@ -18,6 +18,7 @@ import sys as _sys
 
 ORIGINAL = "/run/dolmen/python"
 
+_own = _os.path.abspath(__file__)
 _name = "%s/%d.%d/py_compile.py" % (ORIGINAL, _sys.version_info[0], _sys.version_info[1])
 with open(_name, encoding="utf-8") as _stream:
     _code = compile(_stream.read(), _name, "exec")
@@ -36,7 +37,7 @@ def _up_to_date(name):
     try:
         with open(importlib.util.cache_from_source(name), "rb") as stream:
             head = stream.read(16)
-        status = _os.stat(name)
+        status = _os.stat(_name if name == _own else name)
     except (OSError, NotImplementedError):
         return False
     numbers = (0, int(status.st_mtime), status.st_size)
@@ -45,8 +46,13 @@ def _up_to_date(name):
 
 
 def _compile_one(name):
+    import importlib.util
+
+    # This very file covers the image's own module; its source is the copy, dated as the image is.
+    source = _name if name == _own else name
+    target = importlib.util.cache_from_source(name)
     try:
-        compile(name, doraise=True)
+        compile(source, cfile=target, dfile=name, doraise=True)
     except PyCompileError as error:  # noqa: F821
         _sys.stderr.write("%s\n" % error.msg)
         return 1

@@ -54,7 +54,9 @@ def replacements(lower: Path, files: Path) -> Iterator[tuple[Path, str]]:
         version = module.parent.name.removeprefix("python")
         original = files / "python" / version
         original.mkdir(parents=True)
-        (original / "py_compile.py").write_bytes(module.read_bytes())
+        copy = original / "py_compile.py"
+        copy.write_bytes(module.read_bytes())
+        os.utime(copy, (0, 0))
         stand_in = files / f"py_compile-{version}"
         stand_in.write_text(resources.files("dolmen").joinpath("data/py_compile.py").read_text())
         yield stand_in, f"/usr/lib/python{version}/py_compile.py"

@@ -20,6 +20,7 @@ from dolmen.support.errors import StoreError
 from dolmen.support.events import Emit, Phase, PhaseFinished, ignore
 from dolmen.support.files import remove_tree, symlink_atomic, sync_directory, write_atomic
 from dolmen.support.locking import locked
+from dolmen.support.run import run
 
 if TYPE_CHECKING:
     from dolmen.store.builder import TreeBuilder
@@ -169,8 +170,26 @@ class Store:
         return tree
 
     def checkout(self, commit: Sha256, destination: Path) -> None:
-        """Hard-link a commit's tree to `destination`, which must not exist; not durable."""
+        """Hard-link a commit's tree to `destination`, which must not exist; not durable.
+
+        Every time stamp in it is 0. libostree sees to files and directories; empty files and
+        symbolic links, which it makes anew, would get the time of day, and with it stale .pyc
+        files and man-db indexes.
+        """
         self._repository().checkout(commit, destination)
+        dated = run(
+            [
+                *("find", str(destination), "(", "-type", "l", "-o", "-type", "f", "-empty", ")"),
+                *("-exec", "touch", "-h", "-d", "@0", "{}", "+"),
+            ],
+            timeout=600,
+        )
+        if not dated.ok:
+            raise StoreError(
+                "the time stamps of a checkout cannot be set",
+                context=str(destination),
+                details=dated.stderr.decode(errors="replace").splitlines()[:5],
+            )
 
     # Roots of garbage collection
 
