@@ -1,5 +1,8 @@
 """Namespaces: where maintainer scripts run, and how an image is entered."""
 
 from dolmen.sandbox.builder import BuildJob, BuildResult, build
+from dolmen.sandbox.hostfiles import host_files
+from dolmen.sandbox.launcher import launcher
+from dolmen.sandbox.mountpoints import MOUNT_POINTS
 
-__all__ = ["BuildJob", "BuildResult", "build"]
+__all__ = ["MOUNT_POINTS", "BuildJob", "BuildResult", "build", "host_files", "launcher"]

@@ -1,0 +1,111 @@
+"""The launcher: a plain sh script that becomes bubblewrap on a realised tree.
+
+No process is started but the sandbox: everything that depends on the image is written into the
+text, the rest is done with builtins. The text is `data/launcher.sh` with its `@WORDS@`
+replaced; docs and comments on what is shared, and why, are there.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from dolmen.sandbox.hostfiles import CONFINED_FILTER, FILTER, image_shell
+from dolmen.sandbox.layout import has_locales, has_regular, tree_options
+from dolmen.sandbox.mountpoints import FROM_HOST, FROM_HOST_CONFINED
+from dolmen.sandbox.quoting import is_variable, label, quote, words
+from dolmen.support.errors import DeclarationError
+
+#: PATH inside; the directories of the caller's PATH below $HOME follow (see launcher.sh).
+IMAGE_PATH = (
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games"
+)
+
+
+def launcher(
+    tree: Path,
+    *,
+    name: str = "dolmen",
+    host_files: Path | None = None,
+    fallback: str = "",
+    shell_environment: Mapping[str, str] | None = None,
+    store: Path | None = None,
+) -> str:
+    """The text of the script `launch` that enters `tree` (absolute, realised, whole).
+
+    `launch [--pure] [--network] [--host-files DIR] [--print] [--] [COMMAND ARGUMENT…]`; without a
+    command the user's shell. Called by another name, through a link in a directory `bin` beside
+    it (`bin/NAME -> ../launch`), it runs NAME with all its arguments.
+
+    `name` shows in prompts and in DOLMEN_ENVIRONMENT. `host_files` is the directory that
+    `host_files()` filled; None: `host` beside the script, so that it may be moved. `fallback` is sh
+    text, a command that is executed with the same options and command when the tree or bubblewrap
+    is missing; `$dolmen_here` in it is the script's directory. `shell_environment` is set inside
+    only. `store` is shown read-only where sharing the user's home would show it writable (None: the
+    one whose `trees` directory holds `tree`).
+
+    The script exits with the command's code, 128+N when a signal N ended it, 126 and 127 as sh
+    does, 125 when it could not be entered, 2 on bad usage. Raises OSError when the tree cannot be
+    read, DeclarationError ("bad-variable", "bad-text").
+    """
+    tree = tree.absolute()
+    extra = dict(shell_environment or {})
+    for variable in extra:
+        if not is_variable(variable):
+            raise DeclarationError(
+                f"{variable!r} cannot be the name of an environment variable",
+                reason="bad-variable",
+            )
+    present = [path for path in FROM_HOST if has_regular(tree, path)]
+    identity = [path for path in ("/etc/passwd", "/etc/group") if has_regular(tree, path)]
+    if store is None:
+        store = tree.parent.parent if tree.parent.name == "trees" else tree
+    values = {
+        "TREE": quote(str(tree)),
+        "MARK": quote(tree.name),
+        "BWRAP": quote(shutil.which("bwrap", path="/usr/bin:/usr/local/bin:/bin") or "bwrap"),
+        "HOST": '"$dolmen_here/host"' if host_files is None else quote(str(host_files.absolute())),
+        "FALLBACK": fallback or ":",
+        "NAME": quote(label(name)),
+        "PATH": quote(IMAGE_PATH),
+        "SHELL": quote(image_shell(tree, "/bin/bash")),
+        "STORE": quote(str(store.absolute())),
+        "LOCALES": "yes" if has_locales(tree) else "''",
+        "TREE_OPTIONS": words(tree_options(tree)),
+        "IDENTITY": " ".join(
+            f'--ro-bind "$dolmen_host/{path.rpartition("/")[2]}" {path}' for path in identity
+        ),
+        "FROM_HOST": words(_from_host(present)),
+        "FROM_HOST_CONFINED": words(
+            _from_host([path for path in present if path in FROM_HOST_CONFINED])
+        ),
+        "FROM_HOST_NETWORK": words(
+            _from_host([p for p in present if p in ("/etc/resolv.conf", "/etc/hosts")])
+        ),
+        "VARIABLES": words(
+            word
+            for variable, value in sorted(extra.items())
+            for word in ("--setenv", variable, value)
+        ),
+        "FILTER": FILTER,
+        "CONFINED_FILTER": CONFINED_FILTER,
+        "HAS_FALLBACK": "yes" if fallback else "''",
+    }
+    text = files("dolmen").joinpath("data/launcher.sh").read_text(encoding="utf-8")
+    return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], _stripped(text))
+
+
+def _from_host(paths: list[str]) -> list[str]:
+    return [word for path in paths for word in ("--ro-bind-try", path, path)]
+
+
+def _stripped(text: str) -> str:
+    """Without comment lines, which sh would read at every start; the first two lines stay."""
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        line
+        for line in lines[:2] + [line for line in lines[2:] if not line.lstrip().startswith("#")]
+    )
