@@ -146,9 +146,9 @@ def acquire(before: Mapping[str, Release], emit: Emit) -> int:
     did, and "mirror-went-backwards".
     """
     progress = _Progress(emit)
-    sources = apt_pkg.SourceList()
+    sources: Any = apt_pkg.SourceList()
     sources.read_main_list()
-    fetcher = apt_pkg.Acquire(progress)
+    fetcher: Any = apt_pkg.Acquire(progress)
     fault = ""
     result = fetcher.RESULT_FAILED
     try:
@@ -177,14 +177,13 @@ def acquire(before: Mapping[str, Release], emit: Emit) -> int:
     return int(progress.fetched_bytes)
 
 
-def _error(fault: str, failed: Sequence[tuple[str, str]]) -> ArchiveError:
-    texts = [(uri, text) for uri, text in failed if text] or [("", fault)]
-    everything = "\n".join([*(text for _uri, text in texts), fault])
-    for pattern, reason, prose in _FAULTS:
-        if re.search(pattern, everything):
-            break
-    else:
-        pattern, reason, prose = ".", "network", "cannot be reached"
+def _error(message: str, failed: Sequence[tuple[str, str]]) -> ArchiveError:
+    texts = [(uri, text) for uri, text in failed if text] or [("", message)]
+    everything = "\n".join([*(text for _uri, text in texts), message])
+    pattern, reason, prose = next(
+        (fault for fault in _FAULTS if re.search(fault[0], everything)),
+        (".", "network", "cannot be reached"),
+    )
     uri, text = next(((u, t) for u, t in texts if re.search(pattern, t)), texts[0])
     shown = re.sub(r"^[a-z]+:(?=/)(?!//)", "", uri) or "the archive"
     hint = _HINTS.get(reason)
@@ -193,8 +192,8 @@ def _error(fault: str, failed: Sequence[tuple[str, str]]) -> ArchiveError:
     return ArchiveError(
         f"{shown} {prose}",
         reason=reason,
-        context=_first_line(text or fault),
-        details=[line for line in f"{text}\n{fault}".split("\n") if line.strip()][:20],
+        context=_first_line(text or message),
+        details=[line for line in f"{text}\n{message}".split("\n") if line.strip()][:20],
         hint=hint,
     )
 

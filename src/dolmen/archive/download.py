@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dolmen.archive.transport import Gone, Refused, Transport, Unavailable
+from dolmen.archive.transport import GoneError, RefusedError, Transport, UnavailableError
 from dolmen.model import LockedPackage
 
 #: Tries of one URI, and seconds before each further one.
@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 _POLL_SECONDS = 0.1
 
 
-class Failure(Exception):
+class FailureError(Exception):
     """Every URI failed; `kind` is the reason, `attempts` what happened at each."""
 
     def __init__(self, package: LockedPackage, kind: str, attempts: Sequence[str]) -> None:
@@ -32,11 +32,11 @@ class Failure(Exception):
         self.attempts = tuple(attempts)
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The fetch was given up by its caller."""
 
 
-class _Mismatch(Exception):
+class _MismatchError(Exception):
     """What was served is not what was asked for; `resumed`: part of it came earlier."""
 
     def __init__(self, told: str, *, resumed: bool) -> None:
@@ -82,7 +82,7 @@ class Worker(threading.Thread):
                 self.item = download.package.name
                 self._bring(download)
                 self._results.put(download)
-        except (queue.Empty, _Stopped):
+        except (queue.Empty, _StoppedError):
             pass
         except BaseException as error:
             self._results.put(error)
@@ -157,7 +157,7 @@ class Worker(threading.Thread):
             kind = "mirror-gone"
         else:
             kind = "fetch-failed"
-        raise Failure(download.package, kind, attempts)
+        raise FailureError(download.package, kind, attempts)
 
     def _from_one(self, download: Download, fd: int, uri: str, attempts: list[str]) -> str | None:
         """Try one URI; None when the file is complete and right, else what kind of failure."""
@@ -170,15 +170,15 @@ class Worker(threading.Thread):
             try:
                 self._transfer(download.package, fd, uri, fresh=fresh)
                 return None
-            except Gone as error:
+            except GoneError as error:
                 self.received = before
                 attempts.append(f"{uri}: {error}")
                 return "mirror-gone"
-            except Refused as error:
+            except RefusedError as error:
                 self.received = before
                 attempts.append(f"{uri}: refused: {error}")
                 return "fetch-failed"
-            except _Mismatch as error:
+            except _MismatchError as error:
                 self.received = before
                 os.ftruncate(fd, 0)
                 attempts.append(f"{uri}: {error}")
@@ -187,7 +187,7 @@ class Worker(threading.Thread):
                     break
                 # a cache on the way may be wrong, or what an earlier run left: once more, anew
                 fresh = True
-            except Unavailable as error:
+            except UnavailableError as error:
                 self.received = before
                 attempts.append(f"{uri}: {error}")
                 kind = "fetch-failed"
@@ -218,26 +218,26 @@ class Worker(threading.Thread):
                 os.ftruncate(fd, 0)
             os.lseek(fd, have, os.SEEK_SET)
             if body.total is not None and body.total != package.size:
-                raise _Mismatch(f"{body.total} bytes are served", resumed=resumed)
+                raise _MismatchError(f"{body.total} bytes are served", resumed=resumed)
             for chunk in body.chunks:
                 if self._stop_event.is_set():
-                    raise _Stopped
+                    raise _StoppedError
                 have += len(chunk)
                 self.received += len(chunk)
                 self.transferred += len(chunk)
                 if have > package.size:
-                    raise _Mismatch("more bytes are served than were locked", resumed=resumed)
+                    raise _MismatchError("more bytes are served than were locked", resumed=resumed)
                 digest.update(chunk)
                 _write(fd, chunk)
             self.busy = False
         if have < package.size:
-            raise Unavailable(f"ended after {have} bytes")
+            raise UnavailableError(f"ended after {have} bytes")
         if digest.hexdigest() != package.sha256:
-            raise _Mismatch(f"has SHA256 {digest.hexdigest()}", resumed=resumed)
+            raise _MismatchError(f"has SHA256 {digest.hexdigest()}", resumed=resumed)
 
     def _pause(self, seconds: float) -> None:
         if self._stop_event.wait(seconds):
-            raise _Stopped
+            raise _StoppedError
 
 
 def _try_lock(fd: int) -> bool:

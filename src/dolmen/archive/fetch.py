@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from dolmen.archive.download import Download, Failure, Worker
+from dolmen.archive.download import Download, FailureError, Worker
 from dolmen.archive.snapshot import snapshot_uri
 from dolmen.model import Lock, LockedPackage
 from dolmen.support.clock import monotonic
@@ -157,7 +157,7 @@ def _explained(error: BaseException) -> BaseException:
             context=str(error.filename or ""),
             hint="make room, then run the same command again: what was fetched is kept",
         )
-    if not isinstance(error, Failure):
+    if not isinstance(error, FailureError):
         return error
     package = error.package
     where = f"{package.name} {package.version}"

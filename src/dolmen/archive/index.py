@@ -42,7 +42,7 @@ class Index:
         self._root = root
         self._lists = root / "lists"
         self._marks = Marks(marks)
-        self._sources = sources
+        self.sources = tuple(sources)
         self._emit = emit
         self.releases: tuple[Release, ...] = ()
 
@@ -79,7 +79,7 @@ class Index:
                 hint="dolmen lock",
             )
         self.releases = tuple(Release(**values) for values in stamp["releases"])
-        if refresh is False or all(source["snapshot"] for source in self._sources):
+        if refresh is False or all(source["snapshot"] for source in self.sources):
             return False
         return not 0 <= wall() - stamp["fetched"] <= MAX_AGE
 
@@ -143,7 +143,7 @@ class Index:
         """For each Release file the source that asked for it."""
         found = []
         for release in releases:
-            for source in self._sources:
+            for source in self.sources:
                 if release.suite in source["suites"] and release.belongs_to(source):
                     found.append(source)
                     break

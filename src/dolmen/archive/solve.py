@@ -29,7 +29,7 @@ _TIMEOUT = 1800.0
 # a checkout as well as an installed package, is handed over by hand
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from dolmen.archive.worker import main; sys.exit(main())"
+    "from dolmen.archive.worker import main; raise SystemExit(main())"
 )
 
 

@@ -6,16 +6,19 @@ line, in the same order of steps, so that the result is what apt would install.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import apt_pkg
 
+from dolmen.archive.explain import Explainer, negative_targets, positive_clauses
 from dolmen.archive.index import Index
-from dolmen.archive.records import Records
+from dolmen.archive.requests import Request, look_up
+from dolmen.archive.universe import Universe
 from dolmen.support.clock import monotonic
-from dolmen.support.errors import SolveError
-from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted
+from dolmen.support.events import Emit, Notice, Phase, PhaseFinished, PhaseStarted
+
+_ROUNDS = 12
 
 
 class Solver:
@@ -25,44 +28,24 @@ class Solver:
         self._index = index
         self._request = request
         self._emit = emit
-        self._cache = apt_pkg.Cache(None)
-        self._records = Records(self._cache, index.releases)
-        self._depcache = apt_pkg.DepCache(self._cache)
+        self._universe = Universe(
+            index.releases, index.sources, request["suite"], request["architectures"]
+        )
 
     def result(self) -> dict[str, Any]:
-        """Solve; the values of a lock."""
+        """Solve; the values of a lock. Raises SolveError (see archive.solve)."""
         started = monotonic()
         self._emit(PhaseStarted(Phase.SOLVE))
-        essential = self._essential()
-        requested = [self._cache[s["name"]] for s in self._request["specs"]]
-        wanted = [*essential, *(p for p in requested if p not in essential)]
-        resolver = apt_pkg.ProblemResolver(self._depcache)
-        for package in wanted:
-            resolver.clear(package)
-            resolver.protect(package)
-            self._depcache.mark_install(package, False)
-        for package in wanted:
-            if self._depcache.is_inst_broken(package):
-                self._depcache.mark_install(package, True)
-        resolver.resolve(True)
-        if self._depcache.broken_count or not all(
-            self._depcache.marked_install(package) for package in wanted
-        ):
-            raise SolveError("unsatisfiable")
-        essential_ids = {package.id for package in essential}
-        requested_ids = {package.id for package in requested}
-        packages = [
-            self._records.values(
-                self._depcache.get_candidate_ver(package),
-                requested=package.id in requested_ids,
-                essential=package.id in essential_ids,
-            )
-            for package in self._cache.packages
-            if self._depcache.marked_install(package)
-        ]
+        universe = self._universe
+        universe.reset()
+        essential = universe.essential()
+        requests = look_up(universe, self._request["specs"])
+        if not self._solve_keeping_pins(essential, requests):
+            raise Explainer(universe, self._attempt).error(essential, requests)
+        packages = self._packages(essential, requests)
         self._emit(PhaseFinished(Phase.SOLVE, len(packages), monotonic() - started))
         return {
-            "solver": f"apt {apt_pkg.VERSION}",
+            "solver": f"apt {cast(Any, apt_pkg).VERSION}",
             "packages": packages,
             "releases": [
                 {
@@ -77,15 +60,118 @@ class Solver:
             ],
         }
 
-    def _essential(self) -> list[Any]:
-        found = []
-        native = self._request["architectures"][0]
-        for package in self._cache.packages:
-            if not package.essential or package.architecture != native:
+    def _packages(self, essential: Sequence[Any], requests: Sequence[Request]) -> list[Any]:
+        essential_ids = {package.id for package in essential}
+        requested_ids = {request.package.id for request in requests}
+        return [
+            self._universe.records.values(
+                self._universe.candidate(package),
+                requested=package.id in requested_ids,
+                essential=package.id in essential_ids,
+            )
+            for package in self._universe.cache.packages
+            if self._universe.depcache.marked_install(package)
+        ]
+
+    def _attempt(
+        self,
+        essential: Sequence[Any],
+        requests: Sequence[Request],
+        pins: Iterable[tuple[Any, Any]] = (),
+    ) -> bool:
+        """One run of apt's solver; its marks stay. The steps are those of apt-get's install."""
+        universe = self._universe
+        depcache = universe.depcache
+        universe.reset()
+        for package, version in pins:
+            depcache.set_candidate_ver(package, version)
+        for request in requests:
+            if request.version is None:
                 continue
-            candidate = self._depcache.get_candidate_ver(package)
-            if candidate is None:
+            depcache.set_candidate_ver(request.package, request.version)
+            if request.spec.suite is not None:
+                depcache.set_candidate_release(request.package, request.version, request.spec.suite)
+        wanted = {package.id: package for package in essential}
+        wanted |= {request.package.id: request.package for request in requests}
+        resolver = apt_pkg.ProblemResolver(depcache)
+        for package in wanted.values():
+            resolver.clear(package)
+            resolver.protect(package)
+            depcache.mark_install(package, False)
+        for package in wanted.values():
+            if depcache.is_inst_broken(package):
+                depcache.mark_install(package, True)
+        try:
+            resolver.resolve(True)
+        except apt_pkg.Error:
+            return False
+        return not depcache.broken_count and all(
+            depcache.marked_install(package) for package in wanted.values()
+        )
+
+    def _solve_keeping_pins(self, essential: Sequence[Any], requests: Sequence[Request]) -> bool:
+        """Solve with earlier versions kept; let go only of those that stand in the way."""
+        pins = self._pins(requests)
+        everything = len(pins)
+        for _round in range(_ROUNDS):
+            if self._attempt(essential, requests, pins.values()):
+                self._tell(everything - len(pins))
+                return True
+            if not pins:
+                return False
+            for key in self._obstacles(essential, requests, pins):
+                del pins[key]
+        done = self._attempt(essential, requests)
+        self._tell(everything)
+        return done
+
+    def _tell(self, count: int) -> None:
+        if count:
+            self._emit(Notice(f"{count} locked version{'s' if count > 1 else ''} had to move"))
+
+    def _pins(self, requests: Sequence[Request]) -> dict[int, tuple[Any, Any]]:
+        """The versions to keep: those that still exist and were not asked for otherwise."""
+        asked = {request.package.id for request in requests if request.version is not None}
+        pins: dict[int, tuple[Any, Any]] = {}
+        for name, architecture, wanted in self._request["pins"]:
+            package = self._universe.package(name, architecture)
+            if package is None or package.id in asked:
                 continue
-            if self._records.section(candidate).get("Essential") == "yes":
-                found.append(package)
-        return sorted(found, key=lambda package: package.name)
+            version = next((v for v in package.version_list if v.ver_str == wanted), None)
+            if version is not None and version != self._universe.candidate(package):
+                pins[package.id] = (package, version)
+        return pins
+
+    def _obstacles(
+        self,
+        essential: Sequence[Any],
+        requests: Sequence[Request],
+        pins: Mapping[int, tuple[Any, Any]],
+    ) -> set[int]:
+        """Pinned packages behind relations that do not hold; all of them where none is found.
+
+        Walks what the requests need, with the candidates as `_attempt` has left them.
+        """
+        candidate = self._universe.candidate
+        waiting = [*essential, *(request.package for request in requests)]
+        seen = {package.id for package in waiting}
+        found: set[int] = set()
+        while waiting:
+            package = waiting.pop()
+            version = candidate(package)
+            if version is None:
+                continue
+            for clause in positive_clauses(version):
+                targets = [t for dependency in clause for t in dependency.all_targets()]
+                chosen = [t.parent_pkg for t in targets if candidate(t.parent_pkg) == t]
+                if not chosen:
+                    ids = {t.parent_pkg.id for t in targets}
+                    found |= {i for i in (*ids, package.id) if i in pins}
+                for parent in chosen[:1]:
+                    if parent.id not in seen:
+                        seen.add(parent.id)
+                        waiting.append(parent)
+            for _dependency, target in negative_targets(version):
+                if target.parent_pkg.id in seen and candidate(target.parent_pkg) == target:
+                    found |= {i for i in (target.parent_pkg.id, package.id) if i in pins}
+        return found or set(pins)

@@ -27,10 +27,10 @@ _SUITE = re.compile(
     r"(?P<base>(?:old){0,2}stable|testing|unstable|sid|experimental|rc-buggy|[a-z]+)"
     r"(?P<pocket>-updates|-security|/updates|-backports|)"
 )
-_CODENAMES = frozenset(
-    "stable oldstable oldoldstable testing unstable sid experimental rc-buggy "
-    "stretch buster bullseye bookworm trixie forky duke".split()
-)
+_CODENAMES = ROLLING | {
+    *("stable", "oldstable", "oldoldstable", "testing"),
+    *("stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "duke"),
+}
 _STAMPED = re.compile(r"(?P<base>.*/archive/[^/]+)/(?P<stamp>[0-9]{8}T[0-9]{6}Z)/?")
 _OPTION = re.compile(r"([A-Za-z-]+)([+-]?)=(\S*)")
 
@@ -215,7 +215,7 @@ def _deb822(text: str) -> Iterator[_Entry]:
 
 
 def _expanded(entry: _Entry) -> _Entry:
-    """Replace `mirror+file:` URIs by the first mirror that their list names (apt-transport-mirror(1))."""
+    """Replace `mirror+file:` URIs by the first mirror of their list (apt-transport-mirror(1))."""
     return _Entry(
         entry.types,
         tuple(_mirrors(entry.uris)),

@@ -29,15 +29,15 @@ _CHUNK = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The other side did not answer properly; trying again may help."""
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The other side says that it does not have the file."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What the other side wants is not done: a downgrade, too many redirects, a strange URI."""
 
 
@@ -61,7 +61,7 @@ class Transport:
     def get(self, uri: str, *, start: int = 0, fresh: bool = False) -> Body:
         """Ask for a file from byte `start` on; `fresh` asks caches on the way to look again.
 
-        Raises Unavailable, Gone and Refused; so does reading the chunks.
+        Raises UnavailableError, GoneError and RefusedError; so does reading the chunks.
         """
         for _hop in range(MAX_REDIRECTS + 1):
             parts = _checked(uri)
@@ -71,7 +71,7 @@ class Transport:
             if response.status not in _REDIRECTS:
                 return self._body(parts, response, start)
             uri = self._redirected(uri, parts, response)
-        raise Refused(f"more than {MAX_REDIRECTS} redirects")
+        raise RefusedError(f"more than {MAX_REDIRECTS} redirects")
 
     def abort(self) -> None:
         """Break what is being read, from another thread."""
@@ -105,8 +105,8 @@ class Transport:
                 connection.close()
                 self._connections.pop(key, None)
                 if attempt or not kept or isinstance(error, TimeoutError):
-                    raise Unavailable(_told(error)) from None
-        raise Unavailable("no answer")
+                    raise UnavailableError(_told(error)) from None
+        raise UnavailableError("no answer")
 
     def _connection(
         self, parts: SplitResult
@@ -153,7 +153,7 @@ class Transport:
                 return None
         proxy = urlsplit(value if "://" in value else f"http://{value}")
         if proxy.scheme != "http" or not proxy.hostname:
-            raise Refused(f"a proxy of the kind {proxy.scheme} is not supported")
+            raise RefusedError(f"a proxy of the kind {proxy.scheme} is not supported")
         return proxy
 
     def _proxy_headers(self, parts: SplitResult) -> dict[str, str]:
@@ -164,11 +164,11 @@ class Transport:
         location = response.headers.get("Location", "")
         self._drop(parts)
         if not location or re.search(r"[\x00-\x20\x7f-\uffff]", location):
-            raise Refused("a redirect to a malformed address")
+            raise RefusedError("a redirect to a malformed address")
         target = urljoin(uri, location)
         scheme = urlsplit(target).scheme
         if scheme != parts.scheme and (parts.scheme, scheme) != ("http", "https"):
-            raise Refused(f"a redirect from {parts.scheme} to {scheme[:20]}")
+            raise RefusedError(f"a redirect from {parts.scheme} to {scheme[:20]}")
         return target
 
     def _body(self, parts: SplitResult, response: HTTPResponse, start: int) -> Body:
@@ -189,10 +189,10 @@ class Transport:
         if status == 416 and start:
             return self.get(parts.geturl())
         if status in (404, 410):
-            raise Gone(f"{status} {_shown(response.reason)}")
+            raise GoneError(f"{status} {_shown(response.reason)}")
         if status in (401, 403, 407):
-            raise Refused(f"{status} {_shown(response.reason)}")
-        raise Unavailable(f"{status} {_shown(response.reason)}")
+            raise RefusedError(f"{status} {_shown(response.reason)}")
+        raise UnavailableError(f"{status} {_shown(response.reason)}")
 
     def _chunks(self, parts: SplitResult, response: HTTPResponse) -> Iterator[bytes]:
         whole = False
@@ -204,7 +204,7 @@ class Transport:
             whole = not response.length
             response.close()
         except (OSError, HTTPException, ValueError) as error:
-            raise Unavailable(_told(error)) from None
+            raise UnavailableError(_told(error)) from None
         finally:
             if not whole or response.will_close:
                 self._drop(parts)
@@ -220,11 +220,11 @@ def _checked(uri: str) -> SplitResult:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
-        raise Refused("a malformed address") from None
+        raise RefusedError("a malformed address") from None
     if parts.scheme not in ("http", "https", "file") or (
         parts.scheme != "file" and not parts.hostname
     ):
-        raise Refused(f"an address of the kind {parts.scheme[:20]!r}")
+        raise RefusedError(f"an address of the kind {parts.scheme[:20]!r}")
     return parts
 
 
@@ -236,9 +236,9 @@ def _file(parts: SplitResult, start: int) -> Body:
         start = start if start <= size else 0
         stream.seek(start)
     except (FileNotFoundError, NotADirectoryError):
-        raise Gone("no such file") from None
+        raise GoneError("no such file") from None
     except OSError as error:
-        raise Unavailable(_told(error)) from None
+        raise UnavailableError(_told(error)) from None
 
     def chunks() -> Iterator[bytes]:
         with stream:
@@ -246,7 +246,7 @@ def _file(parts: SplitResult, start: int) -> Body:
                 while chunk := stream.read(_CHUNK):
                     yield chunk
             except OSError as error:
-                raise Unavailable(_told(error)) from None
+                raise UnavailableError(_told(error)) from None
 
     return Body(start, size, chunks())
 

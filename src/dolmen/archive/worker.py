@@ -48,7 +48,3 @@ def _serve(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     index = Index(Path(request["root"]), Path(request["marks"]), request["sources"], emit)
     with index.opened(refresh=request["refresh"], locked=frozenset(request["locked"])):
         return Solver(index, request, emit).result()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

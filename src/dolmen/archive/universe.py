@@ -1,0 +1,158 @@
+"""The packages of an opened cache and what may be chosen of them (runs in the worker).
+
+Wraps apt_pkg's cache, dependency cache and records for one request. The rule that goes beyond
+apt's own: packages of another archive never replace those of the suite's own archive, unless the
+manifest asks for them by name/suite or name=version. A vendor's source may add packages; it may
+not take over bash by a higher version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apt_pkg
+
+from dolmen.archive.records import Records
+from dolmen.archive.release import Release
+
+
+class Universe:
+    """What one solve works on; `architectures` begins with the native one."""
+
+    def __init__(
+        self,
+        releases: Sequence[Release],
+        sources: Sequence[Mapping[str, Any]],
+        suite: str,
+        architectures: Sequence[str],
+    ) -> None:
+        self.cache = apt_pkg.Cache(None)
+        self.records = Records(self.cache, releases)
+        self.depcache: Any = apt_pkg.DepCache(self.cache)
+        self.releases = releases
+        self.architectures = tuple(architectures)
+        self.suite = suite
+        own = _own(sources, suite)
+        self._own_releases = {
+            number
+            for number, release in enumerate(releases)
+            if any(release.suite in s["suites"] and release.belongs_to(s) for s in own)
+        }
+        self._held: list[tuple[Any, Any]] | None = None
+
+    def reset(self) -> None:
+        """Forget all marks and choices; then hold the suite's own packages again."""
+        self.depcache.init()
+        for package, version in self._holds():
+            self.depcache.set_candidate_ver(package, version)
+
+    def candidate(self, package: Any) -> Any:
+        """The version that would be installed, or None."""
+        return self.depcache.get_candidate_ver(package)
+
+    def package(self, name: str, architecture: str | None = None) -> Any:
+        """A package that has versions, or None.
+
+        Without an architecture the native one comes first, then the others in their order, as
+        apt does.
+        """
+        for known in (architecture,) if architecture else self.architectures:
+            key = (name, self.architectures[0] if known == "all" else known)
+            if key in self.cache and self.cache[key].has_versions:
+                return self.cache[key]
+        return None
+
+    def virtual(self, name: str, architecture: str | None = None) -> list[Any]:
+        """The packages whose candidate provides a name, sorted by theirs."""
+        key = (name, architecture or self.architectures[0])
+        if key not in self.cache:
+            return []
+        found = {}
+        for _name, _version, provider in self.cache[key].provides_list:
+            parent = provider.parent_pkg
+            if self.candidate(parent) == provider:
+                found[parent.get_fullname(True)] = parent
+        return [found[name] for name in sorted(found)]
+
+    def essential(self) -> list[Any]:
+        """The packages of the native architecture that are essential, sorted by name.
+
+        apt flags a package when any of its versions is; what counts here is the candidate.
+        """
+        found = []
+        for package in self.cache.packages:
+            if package.essential and package.architecture == self.architectures[0]:
+                version = self.candidate(package)
+                if version is not None and (
+                    self.records.section(version).get("Essential", "").lower() == "yes"
+                ):
+                    found.append(package)
+        return sorted(found, key=lambda package: str(package.name))
+
+    def suites(self, version: Any) -> list[str]:
+        """The suites a version is in, in the order of the sources."""
+        numbers = {self.records.release(f) for f, _ in version.file_list if not f.not_source}
+        return list(dict.fromkeys(self.releases[number].suite for number in sorted(numbers)))
+
+    def answers_to(self, suite: str) -> set[int]:
+        """The Release files that a suite's name means: as configured, by codename, by suite."""
+        return {
+            number
+            for number, release in enumerate(self.releases)
+            if suite in (release.suite, release.codename, release.archive)
+        }
+
+    def whereabouts(self, package: Any) -> str:
+        """All versions and their suites: "1.2 (bookworm), 2.0 (bookworm-backports)"."""
+        shown = [f"{v.ver_str} ({', '.join(self.suites(v))})" for v in package.version_list]
+        if len(shown) > 6:
+            shown = [*shown[:6], f"and {len(shown) - 6} more"]
+        return ", ".join(shown)
+
+    def _holds(self) -> list[tuple[Any, Any]]:
+        """Packages whose candidate is another archive's although the suite has its own."""
+        if self._held is None:
+            self._held = []
+            if len(self._own_releases) < len(self.releases):
+                for package in self.cache.packages:
+                    version = self._own_version(package)
+                    if version is not None:
+                        self._held.append((package, version))
+        return self._held
+
+    def _own_version(self, package: Any) -> Any:
+        chosen = self.candidate(package)
+        if chosen is None or self._is_own(chosen):
+            return None
+        own = [version for version in package.version_list if self._is_own(version)]
+        policy = self.depcache.policy
+        best = max((policy.get_priority(version) for version in own), default=0)
+        return next((v for v in own if policy.get_priority(v) == best), None)
+
+    def _is_own(self, version: Any) -> bool:
+        return any(
+            not file.not_source and self.records.release(file) in self._own_releases
+            for file, _ in version.file_list
+        )
+
+
+def _own(sources: Sequence[Mapping[str, Any]], suite: str) -> list[Mapping[str, Any]]:
+    """The sources that make up the suite's own archive.
+
+    The first one that serves the suite, and whatever is signed by the same keys and serves the
+    suite or something beside it (its -updates, -security, -backports).
+    """
+    first = next((s for s in sources if suite in s["suites"]), sources[0])
+    return [
+        source
+        for source in sources
+        if source["key"] == first["key"]
+        and (
+            source is first
+            or any(
+                name == suite or name.startswith((f"{suite}-", f"{suite}/"))
+                for name in source["suites"]
+            )
+        )
+    ]
