@@ -16,7 +16,7 @@ TESTING := python3-venv python3-pip git gnupg apt-utils dpkg-dev mmdebstrap stra
 # What building the .deb needs (Build-Depends in debian/control).
 PACKAGING := dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-setuptools lintian
 
-BENCHING := mmdebstrap apt-utils e2fsprogs
+BENCHING := mmdebstrap apt-utils e2fsprogs strace
 
 APT_INSTALL := scripts/apt-install
 VENV := .venv/bin

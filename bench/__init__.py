@@ -1,0 +1,1 @@
+"""Dolmen beside its peers, as whole processes: `make bench` (as root) writes docs/benchmarks.md."""
