@@ -4,5 +4,16 @@ from dolmen.sandbox.builder import BuildJob, BuildResult, build
 from dolmen.sandbox.hostfiles import host_files
 from dolmen.sandbox.launcher import launcher
 from dolmen.sandbox.mountpoints import MOUNT_POINTS
+from dolmen.sandbox.probe import Finding, probe, require
 
-__all__ = ["MOUNT_POINTS", "BuildJob", "BuildResult", "build", "host_files", "launcher"]
+__all__ = [
+    "MOUNT_POINTS",
+    "BuildJob",
+    "BuildResult",
+    "Finding",
+    "build",
+    "host_files",
+    "launcher",
+    "probe",
+    "require",
+]

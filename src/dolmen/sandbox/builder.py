@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dolmen.sandbox.probe import require
 from dolmen.sandbox.seccomp import builder_filter
 from dolmen.sandbox.tasks import TaskBound
 from dolmen.support.errors import HostError
@@ -102,8 +103,8 @@ class BuildResult:
 def build(job: BuildJob, *, on_line: Callable[[str], None]) -> BuildResult:
     """Run a job to its end; every line it writes (output and errors together) goes to `on_line`.
 
-    Raises HostError: "sandbox-failed" when the sandbox could not be set up (its output is in the
-    details), "program-missing" without unshare. A failing job is no error here.
+    Raises HostError when the sandbox could not be set up, with the reason that `probe` finds, or
+    "sandbox-failed" and the output as details. A failing job is no error here.
     """
     _prepare(job)
     lines: list[str] = []
@@ -133,6 +134,7 @@ def build(job: BuildJob, *, on_line: Callable[[str], None]) -> BuildResult:
         status.read()
         code = status.exit_code
     if code is None and not stopped:
+        require(job.scratch)
         raise HostError(
             "the build sandbox could not be set up",
             reason="sandbox-failed",
