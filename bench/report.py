@@ -14,12 +14,12 @@ from pathlib import Path
 from bench.measure import Result, Sample, median
 
 _METHOD = """\
-Whole processes are timed from start to end by wait4(2), on a fresh file system each (new ext4 with a
-journal on a loop device, unless said otherwise), with the same mirror on loopback that serves the
+Whole processes are timed from start to end by wait4(2), on a fresh file system each (a new ext4 with
+a journal on a loop device, unless said otherwise), with the same mirror on loopback that serves the
 archive's own signed indices, and the same packages. Contenders take turns; the table has medians,
 with the fastest and the slowest run in brackets. *Warm* means: index fetched, .debs imported, base
-known, image new (the same .debs under another lock). Times include everything that a user waits for,
-downloads from the loopback mirror too. `make bench` repeats it.
+known, image new (the same .debs under another lock). Times include everything that a user waits
+for, downloads from the loopback mirror too. `make bench` repeats it.
 """
 
 
