@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.measure import Result, Sample, median
 
 _METHOD = """\
-Whole processes are timed from start to end by wait4(2), on a fresh file system each (a new ext4 with
+Whole processes are timed from start to end by wait4(2), each on a fresh file system (new ext4 with
 a journal on a loop device, unless said otherwise), with the same mirror on loopback that serves the
 archive's own signed indices, and the same packages. Contenders take turns; the table has medians,
 with the fastest and the slowest run in brackets. *Warm* means: index fetched, .debs imported, base
