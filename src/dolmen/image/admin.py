@@ -2,8 +2,12 @@
 
 Written as dpkg itself leaves it between unpack and configure (dpkg(1), deb-triggers(5), the file
 formats in dpkg's doc/): control members in `info/`, every package `install ok unpacked`
-with the md5sums of its conffiles, interests in `triggers/`. A conffile that is in place already and
-has no `.dpkg-new` beside it is taken as processed, so no prompt can come up.
+with its conffiles, interests in `triggers/`.
+
+Conffiles wait as `PATH.dpkg-new` until their package is configured, as after a real unpack: others'
+scripts must not see them earlier (`run-parts /etc/x.d` would run what cannot work yet). Only in the
+base, where nothing works without some of them, they are in place from the start, with their md5sum
+recorded; dpkg takes such a conffile as processed.
 """
 
 from __future__ import annotations
@@ -24,9 +28,10 @@ def info_name(package: LockedPackage) -> str:
     return package.name
 
 
-def status_stanza(control: str, conffiles: Mapping[str, str]) -> str:
+def status_stanza(control: str, conffiles: Mapping[str, str], *, waiting: bool = False) -> str:
     """The stanza of an unpacked package in `status`, from the .deb's own control file.
 
+    `waiting`: its conffiles are still at `PATH.dpkg-new`.
     Never from a Packages index: archives override Priority and Section there.
     """
     lines = [line for line in control.split("\n") if line.strip()]
@@ -34,7 +39,9 @@ def status_stanza(control: str, conffiles: Mapping[str, str]) -> str:
     lines.insert(head + 1, "Status: install ok unpacked")
     if conffiles:
         lines.append("Conffiles:")
-        lines += [f" {path} {md5}" for path, md5 in conffiles.items()]
+        lines += [
+            f" {path} {'newconffile' if waiting else md5}" for path, md5 in conffiles.items()
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ from dolmen.image.admin import (
     parse_file_triggers,
     status_stanza,
 )
-from dolmen.image.placement import Placement, owned, place
+from dolmen.image.placement import Placement, merged, owned, place
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.store import PackageTree, Store
 from dolmen.store.builder import TreeBuilder
@@ -92,7 +92,12 @@ def compose_image(
             text = owned(closure.tree(package).paths, placements[package.key].lost)
             builder.add_file(f"{INFO}/{info_name(package)}.list", text.encode())
     for package in closure.extra:
-        _merge(builder, closure.tree(package), placements[package.key])
+        tree, placement = closure.tree(package), placements[package.key]
+        for conffile in map(merged, tree.conffiles):
+            if conffile not in placement.skip:
+                path = placement.renames.get(conffile, conffile)
+                placement.renames[conffile] = f"{path}.dpkg-new"
+        _merge(builder, tree, placement)
     builder.add_file(f"{ADMIN}/arch", _lines(closure.lock.architectures))
     _record(
         builder,
@@ -174,7 +179,8 @@ def _record(
         if "triggers" in tree.members:
             text = store.read_object(tree.members["triggers"]).decode()
             triggers.add(package, text)
-        stanzas.append(status_stanza(tree.control, tree.conffiles))
+        waiting = base_tree is not None
+        stanzas.append(status_stanza(tree.control, tree.conffiles, waiting=waiting))
         paths.extend(entry.path for entry in tree.paths)
     builder.add_file(
         f"{ADMIN}/status",
