@@ -101,7 +101,11 @@ class FakeBackend:
         (tree / "usr/bin").mkdir(parents=True, exist_ok=True)
         return Realised(root, Sha256("c" * 64), tree)
 
-    def launcher(self, tree: Path) -> str:
+    def host_files(self, directory: Path, tree: Path) -> None:
+        self.step("host_files")
+        directory.mkdir()
+
+    def launcher(self, tree: Path, *, name: str) -> str:
         self.step("launcher")
         return LAUNCHER.format(tree=tree)
 

@@ -3,8 +3,8 @@
 # by becoming the generation's launcher, because starting Python would cost more than entering;
 # everything else, and every doubt, goes to Python, which comes to the same result.
 #
-# Builtins only, but for two cmp(1). Variables have a prefix: one that the caller exports under the
-# same name would otherwise reach the command changed.
+# Builtins only, but for cmp(1) where times differ. Variables have a prefix: one that the caller
+# exports under the same name would otherwise reach the command changed.
 
 _dolmen_store() {
     if [ -n "$_dolmen_store" ]; then
@@ -45,6 +45,14 @@ _dolmen_find() {
         [ -n "$_dolmen_dir" ] || return
         _dolmen_dir=${_dolmen_dir%/*}
     done
+}
+
+# Whether a file equals the copy in the generation. The copy has the original's time, so that most
+# often nothing needs to be read (environment/generations.py, match_times).
+_dolmen_same() {
+    [ -f "$1" ] && [ -f "$2" ] || return
+    [ "$1" -nt "$2" ] || [ "$1" -ot "$2" ] || return 0
+    /usr/bin/cmp -s "$1" "$2"
 }
 
 # Returns when it has no answer.
@@ -120,8 +128,8 @@ _dolmen_fast() {
 
     _dolmen_live=$_dolmen_state/current
     [ -x "$_dolmen_live/launch" ] && [ -d "$_dolmen_live/tree/usr" ] || return
-    /usr/bin/cmp -s "$_dolmen_dir/dolmen.toml" "$_dolmen_live/dolmen.toml" || return
-    /usr/bin/cmp -s "$_dolmen_dir/dolmen.lock" "$_dolmen_live/dolmen.lock" || return
+    _dolmen_same "$_dolmen_dir/dolmen.toml" "$_dolmen_live/dolmen.toml" || return
+    _dolmen_same "$_dolmen_dir/dolmen.lock" "$_dolmen_live/dolmen.lock" || return
     # Entries that nobody used for a week expire; this sets the time (`true` as it is no special
     # builtin, whose failing redirection would end the shell).
     if [ -n "$_dolmen_specs" ]; then { true >"$_dolmen_state/used"; } 2>/dev/null; fi

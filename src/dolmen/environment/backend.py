@@ -45,8 +45,12 @@ class Backend(Protocol):
         """Make (or find) the image of a lock and its realised tree."""
         ...
 
-    def launcher(self, tree: Path) -> str:
-        """The text of the launcher that enters a realised tree."""
+    def launcher(self, tree: Path, *, name: str) -> str:
+        """The text of the launcher that enters a realised tree; `name` shows in prompts."""
+        ...
+
+    def host_files(self, directory: Path, tree: Path) -> None:
+        """Fill the directory beside the launcher with what it binds for the calling user."""
         ...
 
     def commands(self, tree: Path, lock: Lock) -> tuple[str, ...]:
@@ -107,11 +111,23 @@ class Rooms:
         image = build(lock, self.store, emit=emit)
         return Realised(image.root, image.commit, self.store.trees / image.root)
 
-    def launcher(self, tree: Path) -> str:
-        """The sandbox room's plain-sh launcher."""
+    def launcher(self, tree: Path, *, name: str) -> str:
+        """The sandbox room's plain-sh launcher; without its tree it asks us to make it again."""
+        import shlex
+
         from dolmen.sandbox import launcher
 
-        return launcher(tree)
+        # The launcher lies in DIRECTORY/.dolmen/generations/N, by whatever link it is reached.
+        again = (
+            f'dolmen --store {shlex.quote(str(self.store_path))} -C "$dolmen_here/../../.." shell'
+        )
+        return launcher(tree, name=name, fallback=again, store=self.store_path)
+
+    def host_files(self, directory: Path, tree: Path) -> None:
+        """The caller's lines in passwd and group, and the seccomp filters."""
+        from dolmen.sandbox import host_files
+
+        host_files(directory, tree)
 
     def commands(self, tree: Path, lock: Lock) -> tuple[str, ...]:
         """Read from the realised tree."""

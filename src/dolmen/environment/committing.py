@@ -14,7 +14,7 @@ from dolmen.environment.layout import Environment
 from dolmen.model import Generation, Lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
-from dolmen.support.files import write_atomic
+from dolmen.support.files import remove_tree, write_atomic
 
 
 def commit(
@@ -27,12 +27,14 @@ def commit(
     image: Realised,
     backend: Backend,
     command: str,
+    name: str | None = None,
 ) -> Record:
     """Stage, then move the pointers one after the other; `current` is the last."""
     generations.sweep(environment)
     root = f"{backend.register(environment.directory)}\n{environment.directory}\n"
     if not environment.root.exists() or environment.root.read_text() != root:
         write_atomic(environment.root, root)
+    name = name or environment.directory.name or "dolmen"
     number = generations.next_number(environment)
     record = Record(
         Generation(
@@ -53,23 +55,34 @@ def commit(
         {
             MANIFEST_NAME: texts[0],
             LOCK_NAME: texts[1],
-            generations.LAUNCH: backend.launcher(image.tree),
+            generations.LAUNCH: backend.launcher(image.tree, name=name),
         },
         dict.fromkeys(backend.commands(image.tree, lock), f"../{generations.LAUNCH}"),
     )
-    with taken_back(environment):
-        if manifest_text is not None:
-            replace_text(environment.manifest, manifest_text)
-        if lock_text is not None:
-            replace_text(environment.lock, lock_text)
-        generations.publish(environment, staged, number)
-        generations.activate(environment, number, action=command)
+    try:
+        backend.host_files(staged / generations.HOST, image.tree)
+        with taken_back(environment, unless_live=number):
+            if manifest_text is not None:
+                replace_text(environment.manifest, manifest_text)
+            if lock_text is not None:
+                replace_text(environment.lock, lock_text)
+            generations.publish(environment, staged, number)
+            generations.activate(environment, number, action=command)
+    except BaseException:
+        if generations.current_number(environment) != number:
+            for path in (staged, generations.directory_of(environment, number)):
+                remove_tree(path)
+        raise
+    generations.match_times(environment, number)
     return record
 
 
 @contextlib.contextmanager
-def taken_back(environment: Environment) -> Iterator[None]:
-    """Give manifest and lock back their old texts when the body fails before its end."""
+def taken_back(environment: Environment, *, unless_live: int | None = None) -> Iterator[None]:
+    """Give manifest and lock back their old texts when the body fails before its end.
+
+    Once the generation `unless_live` is the live one there is no way back, only forward.
+    """
     before = {
         path: path.read_bytes() if path.exists() else None
         for path in (environment.manifest, environment.lock)
@@ -77,6 +90,8 @@ def taken_back(environment: Environment) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        if unless_live is not None and generations.current_number(environment) == unless_live:
+            raise
         for path, content in before.items():
             with contextlib.suppress(OSError):
                 if content is None:

@@ -7,10 +7,12 @@ so that "the one before" is the one that was really in use, not the number minus
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +30,8 @@ FORMAT = 1
 RECORD = "generation.json"
 LAUNCH = "launch"
 TREE = "tree"
+HOST = "host"
+_CLOCK_TICK = 0.011
 BIN = "bin"
 
 
@@ -141,23 +145,27 @@ def stage(
     the link there points at.
     """
     staged = Path(tempfile.mkdtemp(prefix=".new.", dir=environment.generations))
-    staged.chmod(0o755)
-    for name, text in files.items():
-        write_atomic(staged / name, text, mode=0o755 if name == LAUNCH else 0o644)
-    (staged / TREE).symlink_to(record.tree)
-    links = staged / BIN
-    links.mkdir()
-    for name, target in commands.items():
-        (links / name).symlink_to(target)
-    sync_directory(links)
-    value = asdict(record.generation)
-    value |= {
-        "format": FORMAT,
-        "inputs": record.inputs,
-        "commit": record.commit,
-        "tree": str(record.tree),
-    }
-    write_atomic(staged / RECORD, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    try:
+        staged.chmod(0o755)
+        for name, text in files.items():
+            write_atomic(staged / name, text, mode=0o755 if name == LAUNCH else 0o644)
+        (staged / TREE).symlink_to(record.tree)
+        links = staged / BIN
+        links.mkdir()
+        for name, target in commands.items():
+            (links / name).symlink_to(target)
+        sync_directory(links)
+        value = asdict(record.generation)
+        value |= {
+            "format": FORMAT,
+            "inputs": record.inputs,
+            "commit": record.commit,
+            "tree": str(record.tree),
+        }
+        write_atomic(staged / RECORD, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    except BaseException:
+        remove_tree(staged)
+        raise
     return staged
 
 
@@ -225,6 +233,26 @@ def refresh_copies(environment: Environment, number: int, manifest: str, lock: s
         path = directory / name
         if not path.exists() or path.read_text() != text:
             write_atomic(path, text)
+    match_times(environment, number)
+
+
+def match_times(environment: Environment, number: int) -> None:
+    """Give a generation's copies of manifest and lock the times of what they are copies of.
+
+    The sh front takes equal times, to the nanosecond, for equal files, which saves two processes;
+    after any other time it compares. As in git's index, an edit must not fall into the tick of the
+    clock that we recorded: hence the wait (longer than a tick of 100 Hz), and nothing is recorded
+    on file systems that count whole seconds.
+    """
+    directory = directory_of(environment, number)
+    time.sleep(_CLOCK_TICK)
+    for path in (environment.manifest, environment.lock):
+        copy = directory / path.name
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            fine = status.st_mtime_ns % 1_000_000_000 != 0
+            if fine and path.read_bytes() == copy.read_bytes():
+                os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
 
 def rename(environment: Environment, number: int, name: str | None) -> Record:

@@ -8,7 +8,7 @@ dolmen.toml  dolmen.lock          for version control
     root                          the name under which the store knows this directory, and its path
     current -> generations/N      moves last
     bin -> current/bin            for PATH
-    generations/N/{generation.json,dolmen.toml,dolmen.lock,tree,launch,bin/}
+    generations/N/{generation.json,dolmen.toml,dolmen.lock,tree,host/,launch,bin/}
     history                       one JSON object a line, only ever appended to
 ```
 

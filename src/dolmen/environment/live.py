@@ -82,10 +82,11 @@ def _switch(environment: Environment, number: int, action: str, emit: Emit) -> G
     manifest = (directory / MANIFEST_NAME).read_text()
     lock = (directory / LOCK_NAME).read_text()
     _keep_edits(environment, emit)
-    with taken_back(environment):
+    with taken_back(environment, unless_live=number):
         replace_text(environment.manifest, manifest)
         replace_text(environment.lock, lock)
         generations.activate(environment, number, action=action)
+    generations.match_times(environment, number)
     return record.generation
 
 

@@ -99,8 +99,7 @@ def test_numbers_are_never_used_twice(three: Environment, backend: FakeBackend) 
     switch(three, 1)
     for name in ("generation.json", "launch", "dolmen.toml", "dolmen.lock", "tree"):
         (three.generations / "3" / name).unlink()
-    (three.generations / "3/bin").rename(three.generations / "3-bin-gone")
-    (three.generations / "3").rmdir()
+    (three.generations / "3").rename(three.generations / "gone")
     install(three, [parse_spec("python3")], backend=backend, command="install python3")
     assert live(three) == 4
 
