@@ -65,11 +65,9 @@ class Signer:
             path.write_bytes(self._gpg("--export", "good@dolmen.test", "expired@dolmen.test"))
         return path
 
-    @property
-    def armoured(self) -> str:
-        """The good key as text, as a Signed-By field may hold it."""
-        self.key("good")
-        return self._gpg("--armor", "--export", "good@dolmen.test").decode()
+    def export(self, name: str) -> str:
+        """A public key as text, as a Signed-By field may hold it."""
+        return self._gpg("--armor", "--export", self.key(name)).decode()
 
     def key(self, name: str) -> str:
         """Make a key once; its user id."""
@@ -131,6 +129,7 @@ class Archive:
         fields: Mapping[str, str] | None = None,
         packages: Callable[[str], str] | None = None,
         by_hash: bool = True,
+        architectures: Sequence[str] = (ARCHITECTURE,),
     ) -> None:
         """Write and sign the indexes of a suite.
 
@@ -140,25 +139,25 @@ class Archive:
         """
         base = self.root / "dists" / suite
         shutil.rmtree(base, ignore_errors=True)
-        text = "\n".join(_stanza(entry) for entry in self.entries.get(suite, []))
-        if packages is not None:
-            text = packages(text)
-        index = base / "main" / f"binary-{ARCHITECTURE}"
-        index.mkdir(parents=True)
-        raw = text.encode()
-        contents = {
-            "Packages": raw,
-            "Packages.xz": lzma.compress(raw, preset=0),
-            "Packages.gz": gzip.compress(raw, mtime=0),
-        }
-        for name, content in contents.items():
-            (index / name).write_bytes(content)
-            if by_hash:
-                for directory in ("SHA256", "MD5Sum"):
-                    digest = hashlib.new(_HASHES[directory], content).hexdigest()
-                    target = index / "by-hash" / directory / digest
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(content)
+        contents: dict[str, bytes] = {}
+        for architecture in architectures:
+            text = "\n".join(
+                _stanza(entry)
+                for entry in self.entries.get(suite, [])
+                if entry["Architecture"] in (architecture, "all")
+            )
+            raw = (packages(text) if packages is not None else text).encode()
+            stem = f"main/binary-{architecture}/Packages"
+            contents |= {
+                stem: raw,
+                f"{stem}.xz": lzma.compress(raw, preset=0),
+                f"{stem}.gz": gzip.compress(raw, mtime=0),
+            }
+        for path, content in contents.items():
+            _write(base / path, content)
+            for kind in ("SHA256", "MD5Sum") if by_hash else ():
+                digest = hashlib.new(_HASHES[kind], content).hexdigest()
+                _write((base / path).parent / "by-hash" / kind / digest, content)
         moment = date or datetime.now(UTC) - timedelta(hours=1)
         release = {
             "Origin": "Test",
@@ -168,16 +167,15 @@ class Archive:
             "Date": _date(moment),
             "Valid-Until": _date(moment + valid) if valid is not None else "",
             "Acquire-By-Hash": "yes" if by_hash else "",
-            "Architectures": ARCHITECTURE,
+            "Architectures": " ".join(architectures),
             "Components": "main",
             **(fields or {}),
         }
         lines = [f"{name}: {value}" for name, value in release.items() if value]
         for name in hashes:
             lines.append(f"{name}:")
-            for file, content in contents.items():
+            for path, content in contents.items():
                 digest = hashlib.new(_HASHES[name], content).hexdigest()
-                path = f"main/binary-{ARCHITECTURE}/{file}"
                 lines.append(f" {digest} {len(content)} {path}")
         signed = "\n".join(lines) + "\n"
         if key is None:
@@ -342,6 +340,11 @@ def _date(moment: datetime) -> str:
 
 def _stanza(entry: Mapping[str, str]) -> str:
     return "".join(f"{name}: {value}\n".replace("\n\n", "\n .\n") for name, value in entry.items())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def _flip(path: Path) -> None:

@@ -40,16 +40,25 @@ def negative_targets(version: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class Explainer:
-    """Explains one failure; `attempt` runs the solver on a part of the requests."""
+    """Explains one failure.
 
-    def __init__(self, universe: Universe, attempt: Attempt) -> None:
+    `attempt` runs the solver on a part of the requests, `choose` only sets their candidates.
+    """
+
+    def __init__(
+        self,
+        universe: Universe,
+        attempt: Attempt,
+        choose: Callable[[Sequence[Request]], None],
+    ) -> None:
         self._universe = universe
         self._attempt = attempt
+        self._choose = choose
 
     def error(self, essential: Sequence[Any], requests: Sequence[Request]) -> SolveError:
         """The error for requests that cannot be had together."""
         core = self._core(essential, requests)
-        self._attempt(essential, core)  # for its candidates
+        self._choose(core)
         for request in core:
             fault = self._missing(request.package, [], set())
             if fault is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +48,7 @@ class Release:
 
     def belongs_to(self, source: Mapping[str, Any]) -> bool:
         """Whether a source names this archive; a pinned source names it by the service's URI."""
-        wanted = [str(uri).rstrip("/") for uri in source["effective"]]
+        wanted = [re.sub(r"^file:/*", "file:///", uri).rstrip("/") for uri in source["effective"]]
         return self.uri.rstrip("/") in wanted
 
 
@@ -65,7 +66,7 @@ def read_release(lists: Path, uri: str, suite: str) -> Release:
         raise ArchiveError(f"{uri} has no Release file for suite {suite}", reason="release-missing")
     section = signed_section(path)
     return Release(
-        uri=f"file:{uri[5:]}" if uri.startswith("copy:") else uri,
+        uri=f"file:///{uri[5:].lstrip('/')}" if uri.startswith("copy:") else uri,
         suite=suite,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         date=date_stamp(section.get("Date", "")),

@@ -41,7 +41,7 @@ class Solver:
         essential = universe.essential()
         requests = look_up(universe, self._request["specs"])
         if not self._solve_keeping_pins(essential, requests):
-            raise Explainer(universe, self._attempt).error(essential, requests)
+            raise Explainer(universe, self._attempt, self._choose).error(essential, requests)
         packages = self._packages(essential, requests)
         self._emit(PhaseFinished(Phase.SOLVE, len(packages), monotonic() - started))
         return {
@@ -73,6 +73,21 @@ class Solver:
             if self._universe.depcache.marked_install(package)
         ]
 
+    def _choose(self, requests: Sequence[Request], pins: Iterable[tuple[Any, Any]] = ()) -> None:
+        """Start anew, with the versions that pins and requests name as candidates."""
+        universe = self._universe
+        universe.reset()
+        for package, version in pins:
+            universe.depcache.set_candidate_ver(package, version)
+        for request in requests:
+            if request.version is None:
+                continue
+            universe.depcache.set_candidate_ver(request.package, request.version)
+            if request.spec.suite is not None:
+                universe.depcache.set_candidate_release(
+                    request.package, request.version, request.spec.suite
+                )
+
     def _attempt(
         self,
         essential: Sequence[Any],
@@ -80,17 +95,8 @@ class Solver:
         pins: Iterable[tuple[Any, Any]] = (),
     ) -> bool:
         """One run of apt's solver; its marks stay. The steps are those of apt-get's install."""
-        universe = self._universe
-        depcache = universe.depcache
-        universe.reset()
-        for package, version in pins:
-            depcache.set_candidate_ver(package, version)
-        for request in requests:
-            if request.version is None:
-                continue
-            depcache.set_candidate_ver(request.package, request.version)
-            if request.spec.suite is not None:
-                depcache.set_candidate_release(request.package, request.version, request.spec.suite)
+        self._choose(requests, pins)
+        depcache = self._universe.depcache
         wanted = {package.id: package for package in essential}
         wanted |= {request.package.id: request.package for request in requests}
         resolver = apt_pkg.ProblemResolver(depcache)
@@ -99,8 +105,7 @@ class Solver:
             resolver.protect(package)
             depcache.mark_install(package, False)
         for package in wanted.values():
-            if depcache.is_inst_broken(package):
-                depcache.mark_install(package, True)
+            depcache.mark_install(package, True)
         try:
             resolver.resolve(True)
         except apt_pkg.Error:
@@ -119,6 +124,8 @@ class Solver:
                 return True
             if not pins:
                 return False
+            # a failed attempt discards candidates
+            self._choose(requests, pins.values())
             for key in self._obstacles(essential, requests, pins):
                 del pins[key]
         done = self._attempt(essential, requests)
@@ -150,7 +157,7 @@ class Solver:
     ) -> set[int]:
         """Pinned packages behind relations that do not hold; all of them where none is found.
 
-        Walks what the requests need, with the candidates as `_attempt` has left them.
+        Walks what the requests need, with the candidates as `_choose` has made them.
         """
         candidate = self._universe.candidate
         waiting = [*essential, *(request.package for request in requests)]
