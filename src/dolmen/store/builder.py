@@ -8,9 +8,10 @@ from types import TracebackType
 
 from dolmen.model import Sha256
 from dolmen.store import objects
+from dolmen.store.checkout import checkout
 from dolmen.store.image import Image
 from dolmen.store.package import PackageTree
-from dolmen.store.repository import Repository
+from dolmen.store.transaction import Transaction, translated
 from dolmen.store.tree import Directory
 from dolmen.support.errors import PackageError, StoreError
 
@@ -22,15 +23,14 @@ class TreeBuilder:
     there are no extended attributes, and setuid and setgid bits are cleared.
     """
 
-    def __init__(self, repository: Repository, package: Callable[[Sha256], PackageTree]) -> None:
-        self._repository = repository
+    def __init__(self, transaction: Transaction, package: Callable[[Sha256], PackageTree]) -> None:
+        self._transaction = transaction
         self._package = package
-        self._root = Directory(repository.objects)
+        self._root = Directory(transaction.objects)
         self._open = False
         self._kept: list[tuple[str, Sha256]] = []
 
     def __enter__(self) -> TreeBuilder:
-        self._repository.begin()
         self._open = True
         return self
 
@@ -41,7 +41,7 @@ class TreeBuilder:
         trace: TracebackType | None,
     ) -> None:
         if self._open:
-            self._repository.abort()
+            self._transaction.abort()
             self._open = False
 
     def merge_package(
@@ -58,7 +58,7 @@ class TreeBuilder:
         Raises PackageError ("file-conflict") when another file is in the way.
         """
         tree, meta = self._package(sha256).data
-        source = Directory(self._repository.objects, tree=tree, meta=meta)
+        source = Directory(self._transaction.objects, tree=tree, meta=meta)
         for path in skip:
             source.remove(_clean(path))
         moved = [(_clean(new), source.find(_clean(old))) for old, new in renames.items()]
@@ -71,8 +71,8 @@ class TreeBuilder:
 
     def merge_commit(self, commit: Sha256) -> None:
         """Add the whole tree of a commit; onto an empty builder this takes it as it is."""
-        found = self._repository.objects.commit(commit)
-        source = Directory(self._repository.objects, tree=found.tree, meta=found.meta)
+        found = self._transaction.objects.commit(commit)
+        source = Directory(self._transaction.objects, tree=found.tree, meta=found.meta)
         if not self._root.unread and not self._root.files and not self._root.dirs:
             self._root = source
         else:
@@ -80,7 +80,7 @@ class TreeBuilder:
 
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> Sha256:
         """Write a regular file, replacing what was there; returns its object."""
-        checksum = self._repository.write_file(content, mode & 0o777)
+        checksum = self._transaction.write_file(content, mode & 0o777)
         self._place(path, checksum)
         return checksum
 
@@ -90,7 +90,7 @@ class TreeBuilder:
 
     def add_symlink(self, path: str, target: str) -> None:
         """Put a symbolic link at `path`, replacing what was there."""
-        self._place(path, self._repository.write_symlink(target))
+        self._place(path, self._transaction.write_symlink(target))
 
     def add_directory(self, path: str, mode: int = 0o755) -> None:
         """Make a directory, with its parents, or change its mode."""
@@ -121,16 +121,25 @@ class TreeBuilder:
         """
         from dolmen.store.upper import apply_upper
 
-        apply_upper(self._repository, self._root, upper, drop)
+        apply_upper(self._transaction, self._root, upper, drop)
 
     def keep(self, ref: str, files: Mapping[str, bytes]) -> None:
         """Commit a small tree of its own beside this one; both become visible with `commit`."""
-        root = Directory(self._repository.objects)
+        root = Directory(self._transaction.objects)
         for path, content in files.items():
-            root.place(_clean(path), self._repository.write_file(content, 0o644))
-        tree, meta = root.write(self._repository)
-        commit = self._repository.write_metadata("commit", objects.encode_commit(tree, meta))
+            root.place(_clean(path), self._transaction.write_file(content, 0o644))
+        tree, meta = root.write(self._transaction)
+        commit = self._transaction.write_metadata("commit", objects.encode_commit(tree, meta))
         self._kept.append((ref, commit))
+
+    def checkout(self, destination: Path) -> None:
+        """The tree as it is now, as hard links, without making anything visible in the store.
+
+        Time stamps are 0. `destination` must not exist; it stays usable after `commit`, too.
+        """
+        tree, meta = self._root.write(self._transaction)
+        with translated("checkout"):
+            checkout(self._transaction.objects, tree, meta, destination)
 
     def commit(self, ref: str | None = None, *, durable: bool = True) -> Image:
         """Store the tree; time stamp 0, no parent, no bindings. Ends the transaction.
@@ -139,10 +148,10 @@ class TreeBuilder:
         """
         if not self._open:
             raise StoreError("the tree was committed already", reason="internal")
-        tree, meta = self._root.write(self._repository)
-        commit = self._repository.write_metadata("commit", objects.encode_commit(tree, meta))
+        tree, meta = self._root.write(self._transaction)
+        commit = self._transaction.write_metadata("commit", objects.encode_commit(tree, meta))
         refs = [*self._kept, *([(ref, commit)] if ref else [])]
-        self._repository.finish(refs, durable=durable)
+        self._transaction.finish(refs, durable=durable)
         self._open = False
         return Image(objects.root_checksum(tree, meta), commit)
 
@@ -153,7 +162,7 @@ class TreeBuilder:
     def _merge(self, source: Directory) -> None:
         from dolmen.store.merge import merge
 
-        conflicts = merge(self._root, source, self._repository)
+        conflicts = merge(self._root, source, self._transaction.objects)
         if conflicts:
             raise PackageError(
                 f"{len(conflicts)} files of two packages are in each other's way: {conflicts[0]}",

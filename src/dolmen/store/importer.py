@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dolmen.model import LockedPackage, Sha256
 from dolmen.store.importing import import_deb
-from dolmen.store.repository import Repository
+from dolmen.store.transaction import Transaction
 from dolmen.support import clock
 from dolmen.support.errors import PackageError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted
@@ -20,7 +20,7 @@ _MAX_WORKERS = 6
 
 
 def import_all(
-    repository: Repository,
+    transaction: Transaction,
     debs: Iterable[tuple[LockedPackage, Path]],
     *,
     known: set[Sha256],
@@ -42,7 +42,7 @@ def import_all(
     def work(path: Path, package: LockedPackage) -> Sha256:
         if stop.is_set():
             raise PackageError("not needed any more")
-        return import_deb(repository, path, package)
+        return import_deb(transaction, path, package)
 
     def collect(*, until: int) -> None:
         nonlocal size
@@ -57,7 +57,6 @@ def import_all(
                 )
 
     emit(PhaseStarted(Phase.IMPORT))
-    repository.begin()
     try:
         with ThreadPoolExecutor(workers, thread_name_prefix="import") as pool:
             try:
@@ -74,12 +73,12 @@ def import_all(
                 raise
             except Exception:
                 collect(until=0)
-                repository.finish(refs)
+                transaction.finish(refs)
                 raise
             collect(until=0)
-        repository.finish(refs)
+        transaction.finish(refs)
     except BaseException:
         stop.set()
-        repository.abort()
+        transaction.abort()
         raise
     emit(PhaseFinished(Phase.IMPORT, len(refs) + cached, clock.monotonic() - started, size, cached))

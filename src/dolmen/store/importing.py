@@ -15,8 +15,8 @@ from dolmen.store.control import LIMIT as CONTROL_LIMIT
 from dolmen.store.control import Control, check_identity, read_control
 from dolmen.store.deb import Container, bad
 from dolmen.store.package import ALIASED, PackageTree, PathEntry, render_index, usrmerged
-from dolmen.store.repository import INLINE_LIMIT, Repository
 from dolmen.store.tar import TarEntry, TarReader
+from dolmen.store.transaction import INLINE_LIMIT, Transaction
 from dolmen.store.tree import Directory
 from dolmen.support.errors import PackageError
 
@@ -34,19 +34,21 @@ _KEPT_XATTRS = frozenset({"security.capability"})
 #: Top-level names that are directories on every system; a link in their place would redirect
 #: what other packages ship below them.
 _DIRECTORIES = frozenset(
-    ("boot", "dev", "etc", "home", "media", "mnt", "opt", "proc", "root", "run", "srv", "sys")
-    + ("tmp", "usr", "var")
+    {
+        *("boot", "dev", "etc", "home", "media", "mnt", "opt", "proc"),
+        *("root", "run", "srv", "sys", "tmp", "usr", "var"),
+    }
 )
 
 
-def import_deb(repository: Repository, path: Path, package: LockedPackage) -> Sha256:
+def import_deb(transaction: Transaction, path: Path, package: LockedPackage) -> Sha256:
     """Write the package tree of `path` into the open transaction; returns the commit.
 
     Raises PackageError with a reason of `deb`, `tar`, `control`, or "hash-mismatch",
     "not-as-locked", "unsafe-path", "too-large"; the caller must abort the transaction then.
     """
     try:
-        return _Import(repository, package).run(path)
+        return _Import(transaction, package).run(path)
     except PackageError as error:
         raise PackageError(
             f"{package.name} {package.version} is refused: {error.message}",
@@ -57,10 +59,10 @@ def import_deb(repository: Repository, path: Path, package: LockedPackage) -> Sh
 
 
 class _Import:
-    def __init__(self, repository: Repository, package: LockedPackage) -> None:
-        self._repository = repository
+    def __init__(self, transaction: Transaction, package: LockedPackage) -> None:
+        self._transaction = transaction
         self._package = package
-        self._root = Directory(repository.objects)
+        self._root = Directory(transaction.objects)
         self._data = self._root.directory("data")
         self._paths: list[PathEntry] = []
         self._skipped: list[str] = []
@@ -147,13 +149,13 @@ class _Import:
         )
         if entry.size < INLINE_LIMIT:
             content = reader.whole()
-            checksum = self._repository.write_file(content, mode)
+            checksum = self._transaction.write_file(content, mode)
             if wanted:
                 self._md5s[entry.path] = hashlib.md5(content, usedforsecurity=False).hexdigest()
         else:
             md5 = hashlib.md5(usedforsecurity=False)
             pieces = reader.content()
-            checksum = self._repository.write_stream(
+            checksum = self._transaction.write_stream(
                 _hashed(pieces, md5) if wanted else pieces, entry.size, mode
             )
             if wanted:
@@ -164,7 +166,7 @@ class _Import:
     def _symlink(self, entry: TarEntry) -> None:
         if entry.path in _DIRECTORIES:
             raise bad(f"it replaces /{entry.path} by a link", "unsafe-path")
-        checksum = self._repository.write_symlink(entry.target)
+        checksum = self._transaction.write_symlink(entry.target)
         if entry.path in ALIASED:
             if entry.target.removeprefix("/") != f"usr/{entry.path}":
                 raise bad(f"it redirects /{entry.path}", "unsafe-path")
@@ -215,17 +217,17 @@ class _Import:
         return noted
 
     def _commit(self, control: Control) -> Sha256:
-        repository = self._repository
+        transaction = self._transaction
         conffiles = self._conffile_md5s(control)
         members = dict(control.members)
         if self._all_md5s:
             members["md5sums"] = (self._md5sums(), 0o644)
         written: dict[str, Sha256] = {}
         for name, (content, mode) in members.items():
-            written[name] = repository.write_file(content, mode)
+            written[name] = transaction.write_file(content, mode)
             self._root.place(f"control/{name}", written[name])
         del written["control"]
-        listing = repository.write_file(self._list(), 0o644)
+        listing = transaction.write_file(self._list(), 0o644)
         self._root.place("list", listing)
         tree = PackageTree(
             sha256=self._package.sha256,
@@ -236,10 +238,10 @@ class _Import:
             list_object=listing,
             skipped=tuple(self._skipped),
         )
-        self._root.place("index.json", repository.write_file(render_index(tree), 0o644))
+        self._root.place("index.json", transaction.write_file(render_index(tree), 0o644))
         subject = f"{self._package.name} {self._package.version} {self._package.architecture}"
-        return repository.write_metadata(
-            "commit", objects.encode_commit(*self._root.write(repository), subject=subject)
+        return transaction.write_metadata(
+            "commit", objects.encode_commit(*self._root.write(transaction), subject=subject)
         )
 
     def _list(self) -> bytes:

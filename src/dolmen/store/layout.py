@@ -90,7 +90,7 @@ def _create(path: Path) -> None:
         _probe_xattrs(path)
         from dolmen.store.repository import Repository
 
-        Repository(path / "repo", create=True)
+        Repository(path / "repo").create()
         write_atomic(path / "format", f"{FORMAT}\n")
 
 

@@ -10,7 +10,7 @@ from dolmen.store.tree import Directory
 
 
 class Links(Protocol):
-    """Tells symbolic links from files; `Repository` does."""
+    """Tells symbolic links from files; `Objects` does."""
 
     def link_target(self, checksum: str) -> str | None:
         """A symbolic link's target, None for a regular file."""

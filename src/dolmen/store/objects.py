@@ -3,8 +3,8 @@
 Warm paths must not pay for GObject introspection (0.2 s), and composing a tree of tens of
 thousands of names through one GI call a name is slow. So the three metadata objects (dirtree,
 dirmeta, commit; `ostree-core.h`) are encoded and decoded here as GVariant's serialisation
-(little data types only: strings, byte arrays, arrays and tuples of them). What is written still
-goes through `OSTree.Repo.write_metadata`; a test compares with libostree's own reading.
+(little data types only: strings, byte arrays, arrays and tuples of them). Tests compare with
+libostree's own reading and writing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DIRTREE_TYPE = "(a(say)a(sayay))"
 DIRMETA_TYPE = "(uuua(ayay))"
 COMMIT_TYPE = "(a{sv}aya(say)sstayay)"
 
-_XATTR = "user.ostreemeta"
+XATTR = "user.ostreemeta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +129,24 @@ def decode_commit(data: bytes) -> Commit:
 
 
 class Objects:
-    """Reads the loose objects of a bare-user repository straight from its files."""
+    """Reads the loose objects of a bare-user repository straight from its files.
 
-    def __init__(self, repository: Path) -> None:
+    `staging`: a transaction's quarantine, whose objects count as well. Kinds of objects: "file",
+    "dirtree", "dirmeta", "commit".
+    """
+
+    def __init__(self, repository: Path, staging: Path | None = None) -> None:
         self._directory = os.path.join(repository, "objects")
+        self._staging = None if staging is None else os.fspath(staging)
 
     def path(self, checksum: str, kind: str) -> str:
-        """Where an object lies; `kind`: "file", "dirtree", "dirmeta" or "commit"."""
-        return f"{self._directory}/{checksum[:2]}/{checksum[2:]}.{kind}"
+        """Where an object lies, or would lie when it is not there."""
+        path = f"{self._directory}/{checksum[:2]}/{checksum[2:]}.{kind}"
+        if self._staging is not None and not os.path.lexists(path):
+            staged = f"{self._staging}/{checksum[:2]}/{checksum[2:]}.{kind}"
+            if os.path.lexists(staged):
+                return staged
+        return path
 
     def has(self, checksum: str, kind: str) -> bool:
         """Whether the object is there."""
@@ -176,10 +186,16 @@ class Objects:
     def mode(self, checksum: str) -> int:
         """A file object's mode with its type bits, as the commit knows it."""
         try:
-            data = os.getxattr(self.path(checksum, "file"), _XATTR)
+            data = os.getxattr(self.path(checksum, "file"), XATTR)
         except OSError as error:
             raise _unreadable(checksum, "file", error) from None
         return int.from_bytes(data[8:12], "big")
+
+    def link_target(self, checksum: str) -> str | None:
+        """A symbolic link's target, None for a regular file."""
+        if not stat.S_ISLNK(self.mode(checksum)):
+            return None
+        return self.read(checksum).decode()
 
 
 def _unreadable(checksum: str, kind: str, error: OSError) -> StoreError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +17,12 @@ from dolmen.store.package import PackageTree, parse_index
 from dolmen.support import clock
 from dolmen.support.errors import StoreError
 from dolmen.support.events import Emit, Phase, PhaseFinished, ignore
-from dolmen.support.files import remove_tree, symlink_atomic, sync_directory, write_atomic
+from dolmen.support.files import symlink_atomic, sync_directory, write_atomic
 from dolmen.support.locking import locked
-from dolmen.support.run import run
 
 if TYPE_CHECKING:
     from dolmen.store.builder import TreeBuilder
-    from dolmen.store.repository import Repository
+    from dolmen.store.transaction import Transaction
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
@@ -84,7 +82,7 @@ class Store:
             known = {
                 Sha256(name) for name in self._ref_names("deb") if self.has_package(Sha256(name))
             }
-            import_all(self._repository(), debs, known=known, emit=emit)
+            import_all(self._transaction(), debs, known=known, emit=emit)
 
     def package(self, sha256: Sha256) -> PackageTree:
         """The index of an imported .deb; raises StoreError ("not-imported")."""
@@ -104,7 +102,7 @@ class Store:
 
     def link_target(self, checksum: str) -> str | None:
         """The target of a symbolic link's object, None for a regular file's."""
-        return self._repository().link_target(checksum)
+        return self._objects.link_target(checksum)
 
     def resolve(self, ref: str) -> Sha256 | None:
         """The commit that a ref names, None where there is none."""
@@ -116,7 +114,7 @@ class Store:
         """Begin a tree; use it as a context manager."""
         from dolmen.store.builder import TreeBuilder
 
-        return TreeBuilder(self._repository(), self.package)
+        return TreeBuilder(self._transaction(), self.package)
 
     def image(self, key: Sha256) -> Image | None:
         """The image recorded for a key (digest of a lock or of a base set); starts no libostree."""
@@ -154,17 +152,13 @@ class Store:
             self.locked(f"tree-{image.root}", shared=False, emit=emit),
         ):
             if not tree.is_dir():
-                from dolmen.store.repository import sync_file_system
+                from dolmen.store.transaction import sync_file_system
 
                 self._check_root(image)
-                temporary = self.tmp / f"tree-{image.root[:16]}-{secrets.token_hex(6)}"
-                try:
-                    self.checkout(image.commit, temporary)
+                with self.scratch() as work:
+                    self.checkout(image.commit, work / "tree")
                     sync_file_system(self.path)
-                    temporary.rename(tree)
-                finally:
-                    if temporary.exists():
-                        remove_tree(temporary)
+                    (work / "tree").rename(tree)
                 sync_directory(self.trees)
         emit(PhaseFinished(Phase.REALISE, 1, clock.monotonic() - started))
         return tree
@@ -172,24 +166,21 @@ class Store:
     def checkout(self, commit: Sha256, destination: Path) -> None:
         """Hard-link a commit's tree to `destination`, which must not exist; not durable.
 
-        Every time stamp in it is 0. libostree sees to files and directories; empty files and
-        symbolic links, which it makes anew, would get the time of day, and with it stale .pyc
-        files and man-db indexes.
+        Every time stamp in it is 0.
         """
-        self._repository().checkout(commit, destination)
-        dated = run(
-            [
-                *("find", str(destination), "(", "-type", "l", "-o", "-type", "f", "-empty", ")"),
-                *("-exec", "touch", "-h", "-d", "@0", "{}", "+"),
-            ],
-            timeout=600,
-        )
-        if not dated.ok:
-            raise StoreError(
-                "the time stamps of a checkout cannot be set",
-                context=str(destination),
-                details=dated.stderr.decode(errors="replace").splitlines()[:5],
-            )
+        from dolmen.store.checkout import checkout
+        from dolmen.store.transaction import translated
+
+        found = self._objects.commit(commit)
+        with translated("checkout"):
+            checkout(self._objects, found.tree, found.meta, destination)
+
+    def scratch(self) -> contextlib.AbstractContextManager[Path]:
+        """A working directory on the store's file system, removed at the end or, after a kill,
+        by whoever makes the next one."""
+        from dolmen.store.scratch import scratch
+
+        return scratch(self.tmp)
 
     # Roots of garbage collection
 
@@ -204,11 +195,10 @@ class Store:
                 hint="dolmen verify",
             )
 
-    def _repository(self) -> Repository:
-        """A libostree handle of its own for every piece of work: a transaction needs one."""
-        from dolmen.store.repository import Repository
+    def _transaction(self) -> Transaction:
+        from dolmen.store.transaction import Transaction
 
-        return Repository(self.path / "repo")
+        return Transaction(self.path / "repo", self.tmp)
 
     def _ref(self, name: str) -> Sha256 | None:
         """A ref's commit; None where the file is missing or what a power cut left of it."""

@@ -16,7 +16,7 @@ from dolmen.store.objects import Objects
 
 
 class MetadataWriter(Protocol):
-    """Where `Directory.write` puts its objects; `Repository` is one."""
+    """Where `Directory.write` puts its objects; `Transaction` is one."""
 
     def write_metadata(self, kind: str, data: bytes) -> Sha256:
         """Store one object."""

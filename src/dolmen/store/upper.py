@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dolmen.model import Sha256
-from dolmen.store.repository import INLINE_LIMIT, Repository
 from dolmen.store.tar import MAX_DEPTH
+from dolmen.store.transaction import INLINE_LIMIT, Transaction
 from dolmen.store.tree import Directory
 from dolmen.support.errors import PackageError, StoreError
 
@@ -24,7 +24,7 @@ _SPACES = ("user.overlay.", "trusted.overlay.")
 
 
 def apply_upper(
-    repository: Repository, root: Directory, upper: Path, drop: Callable[[str], bool]
+    transaction: Transaction, root: Directory, upper: Path, drop: Callable[[str], bool]
 ) -> None:
     """Lay `upper` over `root`; see `TreeBuilder.apply_upper`.
 
@@ -32,12 +32,12 @@ def apply_upper(
     ("overlay-format") for an overlay that kept data elsewhere (redirect, metacopy).
     """
     # The upper directory itself is our scratch directory: the root keeps the mode it has.
-    _Reader(repository, drop).directory(os.fspath(upper), "", root, 0)
+    _Reader(transaction, drop).directory(os.fspath(upper), "", root, 0)
 
 
 class _Reader:
-    def __init__(self, repository: Repository, drop: Callable[[str], bool]) -> None:
-        self._repository = repository
+    def __init__(self, transaction: Transaction, drop: Callable[[str], bool]) -> None:
+        self._transaction = transaction
         self._drop = drop
         self._inodes: dict[tuple[int, int], Sha256] = {}
 
@@ -68,7 +68,7 @@ class _Reader:
         if kind == stat.S_IFDIR:
             child = into.dirs.get(name)
             if child is None or _is_opaque(entry.path):
-                child = Directory(self._repository.objects)
+                child = Directory(self._transaction.objects)
                 into.place(name, child)
             child.set_mode(status.st_mode & 0o1777)
             self.directory(entry.path, path, child, depth + 1)
@@ -85,7 +85,7 @@ class _Reader:
                     reason="unsafe-path",
                     context=repr(path[:200]),
                 )
-            into.place(name, self._repository.write_symlink(target))
+            into.place(name, self._transaction.write_symlink(target))
         elif kind == stat.S_IFCHR and status.st_rdev == 0:
             into.remove(name)
         # Sockets, fifos and devices: no tree can hold them, and nothing needs them at rest.
@@ -101,9 +101,9 @@ class _Reader:
         try:
             size = os.fstat(fd).st_size
             if size < INLINE_LIMIT:
-                checksum = self._repository.write_file(b"".join(_pieces(fd)), mode)
+                checksum = self._transaction.write_file(b"".join(_pieces(fd)), mode)
             else:
-                checksum = self._repository.write_stream(_pieces(fd), size, mode)
+                checksum = self._transaction.write_stream(_pieces(fd), size, mode)
         finally:
             os.close(fd)
         if status.st_nlink > 1:

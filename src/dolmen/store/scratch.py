@@ -1,0 +1,66 @@
+"""Working directories in the store's quarantine that do not outlive their process.
+
+Each is held by a flock on itself; whoever makes the next one clears away those that nobody holds
+(a kill or a power cut left them). Nothing in the quarantine is ever trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from dolmen.support.files import remove_tree
+
+_PREFIX = "work-"
+
+
+@contextlib.contextmanager
+def scratch(tmp: Path) -> Iterator[Path]:
+    """A fresh directory below `tmp`, on the store's file system, removed at the end."""
+    directory, fd = make_scratch(tmp)
+    try:
+        yield directory
+    finally:
+        drop_scratch(directory, fd)
+
+
+def make_scratch(tmp: Path) -> tuple[Path, int]:
+    """The same without a context; returns the directory and the descriptor that holds it."""
+    clear_stale(tmp)
+    name = secrets.token_hex(8)
+    # Under another name until it is locked, or a neighbour could take it for a left-over.
+    young = tmp / f"young-{name}"
+    young.mkdir(mode=0o700)
+    fd = os.open(young, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        directory = tmp / f"{_PREFIX}{name}"
+        young.rename(directory)
+    except BaseException:
+        os.close(fd)
+        raise
+    return directory, fd
+
+
+def drop_scratch(directory: Path, fd: int) -> None:
+    """Remove the directory and let it go."""
+    try:
+        remove_tree(directory)
+    finally:
+        os.close(fd)
+
+
+def clear_stale(tmp: Path) -> None:
+    """Remove the working directories whose makers are gone."""
+    for entry in tmp.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            fd = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(entry)
+            finally:
+                os.close(fd)

@@ -1,0 +1,241 @@
+"""Writing objects: first into quarantine, then, all at once and durably, into the repository.
+
+The files are libostree's own for mode bare-user (`ostree-repo-commit.c`): content as it is (of a
+symbolic link: its target), owner, mode and attributes in the xattr `user.ostreemeta`, permission
+bits masked by 0775, time stamp 0. They are written here and not through `OSTree.Repo` for three
+reasons, all seen with 2022.7: with fsync off it gives objects their names before their content is
+safe, with fsync on an aborted transaction is resumed by the next one (what a refused .deb left
+would become visible), and a call through introspection costs three times what the writing does.
+Tests hold the files against libostree's, byte by byte, and `ostree fsck` reads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dolmen.model import Sha256
+from dolmen.store import objects
+from dolmen.store.objects import XATTR, Objects
+from dolmen.store.scratch import drop_scratch, make_scratch
+from dolmen.support.errors import StoreError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+#: From this size on content is better streamed than held.
+INLINE_LIMIT = 256 * 1024
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_LINK_MODE = stat.S_IFLNK | 0o777
+# Content before what refers to it, so that a name stands for something whole at any moment.
+_ORDER = ("file", "dirmeta", "dirtree", "commit")
+
+
+class Transaction:
+    """One transaction on the repository `path`, with its quarantine below `tmp`.
+
+    Objects may be written from several threads. Nothing is visible before `finish`; `abort`, or
+    the end of the process, drops everything. Methods raise StoreError ("store-full",
+    "store-failed").
+    """
+
+    def __init__(self, path: Path, tmp: Path) -> None:
+        self.path = path
+        with translated("begin"):
+            self._directory, self._fd = make_scratch(tmp)
+        self.objects = Objects(path, self._directory)
+        self._staging = os.fspath(self._directory)
+        self._headers: dict[int, tuple[_Hash, bytes]] = {}
+        self._open = True
+
+    def write_file(self, content: bytes, mode: int) -> Sha256:
+        """A regular file of 0:0 (`mode`: permission bits); returns the object's checksum."""
+        header, attribute = self._header(stat.S_IFREG | mode)
+        digest = header.copy()
+        digest.update(content)
+        checksum = Sha256(digest.hexdigest())
+        if not self.objects.has(checksum, "file"):
+            with translated("write"), self._create(checksum, "file") as fd:
+                _write(fd, content)
+                _finish_file(fd, attribute, mode)
+        return checksum
+
+    def write_stream(self, pieces: Iterable[bytes], size: int, mode: int) -> Sha256:
+        """A regular file whose `size` bytes come in pieces."""
+        header, attribute = self._header(stat.S_IFREG | mode)
+        digest = header.copy()
+        temporary = f"{self._staging}/{secrets.token_hex(8)}"
+        with translated("write"):
+            fd = os.open(temporary, _FLAGS, 0o600)
+            try:
+                for piece in pieces:
+                    digest.update(piece)
+                    size -= len(piece)
+                    _write(fd, piece)
+                _finish_file(fd, attribute, mode)
+            finally:
+                os.close(fd)
+            if size:
+                raise ValueError("the content has not the size that was announced")
+            checksum = Sha256(digest.hexdigest())
+            if self.objects.has(checksum, "file"):
+                os.unlink(temporary)
+            else:
+                self._fan_out(checksum)
+                os.rename(temporary, self._staged(checksum, "file"))
+        return checksum
+
+    def write_symlink(self, target: str) -> Sha256:
+        """A symbolic link; returns the object's checksum."""
+        checksum = objects.digest(objects.file_header(_LINK_MODE, target))
+        if not self.objects.has(checksum, "file"):
+            with translated("write"), self._create(checksum, "file") as fd:
+                _write(fd, target.encode())
+                _finish_file(fd, bytes(8) + _LINK_MODE.to_bytes(4, "big"), 0o644)
+        return checksum
+
+    def write_metadata(self, kind: str, data: bytes) -> Sha256:
+        """A dirtree, dirmeta or commit."""
+        checksum = objects.digest(data)
+        if not self.objects.has(checksum, kind):
+            with translated("write"), self._create(checksum, kind) as fd:
+                _write(fd, data)
+                os.fchmod(fd, 0o644)
+                os.utime(fd, (0, 0))
+        return checksum
+
+    def finish(self, refs: Iterable[tuple[str, str]] = (), *, durable: bool = True) -> None:
+        """Make all of it visible and, unless told otherwise, durable: content, names, then refs.
+
+        Without `durable` a power cut may forget all of it, but what has a name is whole even
+        then. A ref that a power cut empties just now means that work is done again, not that
+        something is missing: refs are validated where they are read.
+        """
+        with translated("commit"):
+            sync_file_system(self.path)
+            self._move()
+            for name, commit in refs:
+                _write_ref(self.path / "refs/heads" / name, commit)
+            if durable:
+                sync_file_system(self.path)
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop what was written and not finished; harmless when there is nothing."""
+        if self._open:
+            self._open = False
+            with contextlib.suppress(OSError):
+                drop_scratch(self._directory, self._fd)
+
+    def _header(self, mode: int) -> tuple[_Hash, bytes]:
+        found = self._headers.get(mode)
+        if found is None:
+            attribute = bytes(8) + mode.to_bytes(4, "big")
+            found = (hashlib.sha256(objects.file_header(mode)), attribute)
+            self._headers[mode] = found
+        return found
+
+    def _staged(self, checksum: str, kind: str) -> str:
+        return f"{self._staging}/{checksum[:2]}/{checksum[2:]}.{kind}"
+
+    def _fan_out(self, checksum: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(f"{self._staging}/{checksum[:2]}", 0o755)
+
+    @contextlib.contextmanager
+    def _create(self, checksum: str, kind: str) -> Iterator[int]:
+        path = self._staged(checksum, kind)
+        try:
+            fd = os.open(path, _FLAGS, 0o600)
+        except FileNotFoundError:
+            self._fan_out(checksum)
+            fd = os.open(path, _FLAGS, 0o600)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _move(self) -> None:
+        by_kind: dict[str, list[tuple[str, str]]] = {kind: [] for kind in _ORDER}
+        for directory in os.listdir(self._staging):
+            if len(directory) == 2:
+                for name in os.listdir(f"{self._staging}/{directory}"):
+                    by_kind[name.rpartition(".")[2]].append((directory, name))
+        target = self.path / "objects"
+        for directory in {d for found in by_kind.values() for d, _ in found}:
+            (target / directory).mkdir(mode=0o755, exist_ok=True)
+        for kind in _ORDER:
+            for directory, name in by_kind[kind]:
+                final = f"{target}/{directory}/{name}"
+                # Another process may have been first; its inode may be linked into trees already.
+                if not os.path.lexists(final):
+                    os.rename(f"{self._staging}/{directory}/{name}", final)
+
+
+def _finish_file(fd: int, attribute: bytes, mode: int) -> None:
+    # The attribute first: without write permission for the owner it could not be set any more.
+    os.setxattr(fd, XATTR, attribute)
+    os.fchmod(fd, mode & 0o775 | 0o400)
+    os.utime(fd, (0, 0))
+
+
+def _write(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def _write_ref(path: Path, commit: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary.write_text(f"{commit}\n")
+    temporary.rename(path)
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the system's complaints into StoreError ("store-full", "store-failed")."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(
+            what, str(error), full=error.errno in (errno.ENOSPC, errno.EDQUOT)
+        ) from error
+
+
+def store_error(what: str, message: str, *, full: bool) -> StoreError:
+    """An error about the store as a whole."""
+    if full:
+        return StoreError(
+            "no space is left on the store's file system",
+            reason="store-full",
+            context=message,
+            hint="free space there, for example with: dolmen gc",
+        )
+    return StoreError(
+        f"the store cannot be used ({what}): {message}",
+        reason="store-failed",
+        hint="dolmen doctor",
+    )
+
+
+def sync_file_system(path: Path) -> None:
+    """syncfs(2): all of the file system that `path` is on."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(fd)
