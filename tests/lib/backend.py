@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.environment import Environment, Realised
+from dolmen.image import Image
+from dolmen.image.verify import Difference, Verification
 from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile, Sha256
 from dolmen.model.digest import digest_text
 from dolmen.support.errors import SolveError
@@ -44,6 +46,7 @@ class FakeBackend:
     )
     failures: dict[str, BaseException] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    differences: tuple[Difference, ...] = ()
     hook: Callable[[str], None] = lambda step: None
 
     def step(self, name: str) -> None:
@@ -111,6 +114,13 @@ class FakeBackend:
 
     def commands(self, tree: Path, lock: Lock) -> tuple[str, ...]:
         return tuple(p.name for p in lock.packages if p.requested)
+
+    def verify(self, lock: Lock, *, emit: Emit = ignore) -> Verification:
+        self.step("verify")
+        image = Image(digest_text(lock.digest()), Sha256("c" * 64))
+        if not self.differences:
+            return Verification(image, image, ())
+        return Verification(image, Image(digest_text("other"), image.commit), self.differences)
 
     def _root(self, directory: Path) -> Path:
         return self.store_path / "roots" / digest_text(str(directory))

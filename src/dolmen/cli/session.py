@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -78,6 +77,8 @@ class Session:
     def answer(self, value: object) -> None:
         """Print the result as one line of JSON, if --json was given."""
         if self.json:
+            import json
+
             text.write_line(sys.stdout, json.dumps(plain(value), ensure_ascii=True))
 
 

@@ -16,6 +16,7 @@ from dolmen.environment.operations import (
     remove,
     sync,
 )
+from dolmen.environment.verifying import verify
 
 __all__ = [
     "Backend",
@@ -40,4 +41,5 @@ __all__ = [
     "rollback",
     "switch",
     "sync",
+    "verify",
 ]

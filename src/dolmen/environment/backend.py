@@ -15,6 +15,7 @@ from dolmen.model import Lock, LockedPackage, Manifest, Sha256
 from dolmen.support.events import Emit, ignore
 
 if TYPE_CHECKING:
+    from dolmen.image.verify import Verification
     from dolmen.store import Store
 
 
@@ -43,6 +44,10 @@ class Backend(Protocol):
 
     def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
         """Make (or find) the image of a lock and its realised tree."""
+        ...
+
+    def verify(self, lock: Lock, *, emit: Emit = ignore) -> Verification:
+        """Build a lock's image again from nothing and compare."""
         ...
 
     def launcher(self, tree: Path, *, name: str) -> str:
@@ -109,7 +114,15 @@ class Rooms:
         from dolmen.image import build
 
         image = build(lock, self.store, emit=emit)
+        if not (self.store.trees / image.root).is_dir():
+            self.store.realise(image, emit=emit)
         return Realised(image.root, image.commit, self.store.trees / image.root)
+
+    def verify(self, lock: Lock, *, emit: Emit = ignore) -> Verification:
+        """Build in another store, in other conditions."""
+        from dolmen.image.verify import verify
+
+        return verify(lock, self.store, emit=emit)
 
     def launcher(self, tree: Path, *, name: str) -> str:
         """The sandbox room's plain-sh launcher; without its tree it asks us to make it again."""

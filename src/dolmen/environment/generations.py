@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import re
-import tempfile
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -144,9 +144,10 @@ def stage(
     `files` maps file names to texts (the launcher among them), `commands` names in `bin/` to what
     the link there points at.
     """
-    staged = Path(tempfile.mkdtemp(prefix=".new.", dir=environment.generations))
+    staged = environment.generations / f".new.{secrets.token_hex(8)}"
+    staged.mkdir()
     try:
-        staged.chmod(0o755)
+        staged.chmod(0o755)  # whatever the umask
         for name, text in files.items():
             write_atomic(staged / name, text, mode=0o755 if name == LAUNCH else 0o644)
         (staged / TREE).symlink_to(record.tree)

@@ -160,7 +160,7 @@ def lock(
 def check(environment: Environment) -> Lock:
     """The lock, if it answers the manifest; raises StaleError and DeclarationError."""
     manifest = parse_manifest(environment.manifest_text())
-    found = _read_lock(environment)
+    found = read_lock(environment)
     if found.inputs != manifest.inputs():
         raise _stale(environment, manifest, found)
     return found
@@ -192,7 +192,7 @@ def sync(
         lock_text = environment.lock_text()
         if live and is_fresh(environment, live, manifest_text, lock_text):
             return _unchanged(environment, live, start)
-        found = _read_lock(environment)
+        found = read_lock(environment)
         if mode != "frozen":
             manifest = parse_manifest(manifest_text)
             if found.inputs != manifest.inputs():
@@ -337,7 +337,8 @@ def _made(environment: Environment) -> Iterator[None]:
                     environment.directory.rmdir()
 
 
-def _read_lock(environment: Environment) -> Lock:
+def read_lock(environment: Environment) -> Lock:
+    """The lock as it is on disk; raises DeclarationError ("no-lock", "bad-lock", "lock-format")."""
     text = environment.lock_text()
     if text is None:
         raise _no_lock(environment)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dolmen.cli import entering
 from dolmen.cli.main import VERBS
+from dolmen.image.verify import Difference
 from dolmen.support.errors import PackageError, SolveError
 from tests.lib.backend import FakeBackend
 from tests.unit.cli.conftest import Say
@@ -178,6 +178,21 @@ def test_interrupted(say: Say, backend: FakeBackend) -> None:
     assert say("install", "jq").code == 0
 
 
+def test_verify(say: Say, backend: FakeBackend) -> None:
+    assert say("verify", "-C", ".").code == 3
+    say("install", "-C", ".", "--suite", "bookworm", "jq")
+    said = say("verify")
+    assert said.code == 0
+    assert said.out.startswith("Reproducible: ")
+    backend.differences = tuple(Difference(f"/etc/{n}", "content") for n in range(60))
+    said = say("verify", "--json")
+    assert said.code == 10
+    error = said.json["error"]
+    assert error["reason"] == "not-reproducible"
+    assert error["details"][0] == "/etc/0: content"
+    assert error["details"][-1] == "and 10 more paths"
+
+
 class BecameError(Exception):
     def __init__(self, argv: list[str]) -> None:
         super().__init__(argv)
@@ -191,7 +206,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> None:
     def execv(_path: str, argv: list[str]) -> None:
         raise BecameError(argv)
 
-    monkeypatch.setattr(entering.os, "execv", execv)
+    monkeypatch.setattr(os, "execv", execv)
     monkeypatch.setenv("DOLMEN_DEBUG", "1")
 
 
@@ -207,9 +222,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> None:
         (["shell", "--", "sh", "-c", "x"], ["--", "sh", "-c", "x"]),
     ],
 )
-def test_run_and_shell_become_the_launcher(
-    say: Say, argv: list[str], expected: list[str]
-) -> None:
+def test_run_and_shell_become_the_launcher(say: Say, argv: list[str], expected: list[str]) -> None:
     say("install", "-C", ".", "--suite", "bookworm", "jq")
     with pytest.raises(BecameError) as caught:
         say(*argv)
