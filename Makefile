@@ -7,7 +7,7 @@ DESTDIR ?=
 
 # What Dolmen needs to run: the same list as Depends in debian/control (a test compares them).
 RUNTIME := python3 python3-apt python3-gi gir1.2-ostree-1.0 python3-click python3-rich \
-	python3-tomlkit bubblewrap util-linux dpkg gpgv ca-certificates debian-archive-keyring
+	python3-tomlkit bubblewrap util-linux mount dpkg gpgv ca-certificates debian-archive-keyring
 
 # What its tests need beyond that, apart from the linters and pytest, which come from PyPI.
 TESTING := python3-venv python3-pip git gnupg apt-utils dpkg-dev mmdebstrap strace zsh fish \
