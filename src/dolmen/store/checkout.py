@@ -40,7 +40,7 @@ def _directory(objects: Objects, tree: str, meta: str, path: str) -> None:
 def _file(objects: Objects, checksum: str, path: str) -> None:
     mode = objects.mode(checksum)
     if stat.S_ISLNK(mode):
-        os.symlink(objects.read(checksum), path)
+        os.symlink(objects.read_link(checksum), path)
         os.utime(path, (0, 0), follow_symlinks=False)
         return
     source = objects.path(checksum, "file")

@@ -195,7 +195,11 @@ class Objects:
         """A symbolic link's target, None for a regular file."""
         if not stat.S_ISLNK(self.mode(checksum)):
             return None
-        return self.read(checksum).decode()
+        return self.read_link(checksum).decode()
+
+    def read_link(self, checksum: str) -> bytes:
+        """The target of an object known to be a symbolic link; libostree ends it with a NUL."""
+        return self.read(checksum).removesuffix(b"\0")
 
 
 def _unreadable(checksum: str, kind: str, error: OSError) -> StoreError:

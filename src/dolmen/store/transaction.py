@@ -98,7 +98,7 @@ class Transaction:
         checksum = objects.digest(objects.file_header(_LINK_MODE, target))
         if not self.objects.has(checksum, "file"):
             with translated("write"), self._create(checksum, "file") as fd:
-                _write(fd, target.encode())
+                _write(fd, target.encode() + b"\0")  # as libostree writes it
                 _finish_file(fd, bytes(8) + _LINK_MODE.to_bytes(4, "big"), 0o644)
         return checksum
 
