@@ -60,7 +60,7 @@ def remove_packages(text: str, names: Iterable[str], *, name: str = FILE_NAME) -
             raise DeclarationError(
                 f"{spec.name} is not in {name}",
                 reason="not-in-manifest",
-                hint="see what is: dolmen list",
+                hint=f"see what is: cat {name}",
             )
     return _checked(tomlkit.dumps(document), name)
 
