@@ -37,7 +37,6 @@ class Solver:
         started = monotonic()
         self._emit(PhaseStarted(Phase.SOLVE))
         universe = self._universe
-        universe.reset()
         essential = universe.essential()
         requests = look_up(universe, self._request["specs"])
         if not self._solve_keeping_pins(essential, requests):
@@ -78,15 +77,10 @@ class Solver:
         universe = self._universe
         universe.reset()
         for package, version in pins:
-            universe.depcache.set_candidate_ver(package, version)
+            universe.choose(package, version)
         for request in requests:
-            if request.version is None:
-                continue
-            universe.depcache.set_candidate_ver(request.package, request.version)
-            if request.spec.suite is not None:
-                universe.depcache.set_candidate_release(
-                    request.package, request.version, request.spec.suite
-                )
+            if request.version is not None:
+                universe.choose(request.package, request.version, request.spec.suite)
 
     def _attempt(
         self,
@@ -96,6 +90,7 @@ class Solver:
     ) -> bool:
         """One run of apt's solver; its marks stay. The steps are those of apt-get's install."""
         self._choose(requests, pins)
+        self._universe.changed = True
         depcache = self._universe.depcache
         wanted = {package.id: package for package in essential}
         wanted |= {request.package.id: request.package for request in requests}

@@ -39,13 +39,25 @@ class Universe:
             for number, release in enumerate(releases)
             if any(release.suite in s["suites"] and release.belongs_to(s) for s in own)
         }
-        self._held: list[tuple[Any, Any]] | None = None
+        #: Whether `reset` has something to forget; whoever marks packages sets it.
+        self.changed = False
+        self._held = self._foreign()
+        self._hold()
 
     def reset(self) -> None:
         """Forget all marks and choices; then hold the suite's own packages again."""
-        self.depcache.init()
-        for package, version in self._holds():
-            self.depcache.set_candidate_ver(package, version)
+        if self.changed:
+            # a tenth of a second, so not for a new one
+            self.depcache.init()
+            self._hold()
+            self.changed = False
+
+    def choose(self, package: Any, version: Any, suite: str | None = None) -> None:
+        """Make a version the candidate; with a suite also what it needs from there, as apt does."""
+        self.changed = True
+        self.depcache.set_candidate_ver(package, version)
+        if suite is not None:
+            self.depcache.set_candidate_release(package, version, suite)
 
     def candidate(self, package: Any) -> Any:
         """The version that would be installed, or None."""
@@ -110,16 +122,20 @@ class Universe:
             shown = [*shown[:6], f"and {len(shown) - 6} more"]
         return ", ".join(shown)
 
-    def _holds(self) -> list[tuple[Any, Any]]:
-        """Packages whose candidate is another archive's although the suite has its own."""
-        if self._held is None:
-            self._held = []
-            if len(self._own_releases) < len(self.releases):
-                for package in self.cache.packages:
-                    version = self._own_version(package)
-                    if version is not None:
-                        self._held.append((package, version))
-        return self._held
+    def _hold(self) -> None:
+        for package, version in self._held:
+            self.depcache.set_candidate_ver(package, version)
+
+    def _foreign(self) -> list[tuple[Any, Any]]:
+        """Packages whose candidate is another archive's although the suite has its own version."""
+        if len(self._own_releases) == len(self.releases):
+            return []
+        found = []
+        for package in self.cache.packages:
+            version = self._own_version(package)
+            if version is not None:
+                found.append((package, version))
+        return found
 
     def _own_version(self, package: Any) -> Any:
         chosen = self.candidate(package)
