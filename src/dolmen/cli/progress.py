@@ -40,13 +40,10 @@ _VERBS = {
     Phase.REALISE: "Realising",
     Phase.VERIFY: "Verifying",
 }
-_NOUNS = {
-    Phase.UPDATE: "index",
-    Phase.COMMIT: "file",
-    Phase.REALISE: "file",
-    Phase.VERIFY: "build",
-}
-_PLURALS = {"index": "indexes"}
+_NOUNS = {Phase.UPDATE: "suite", Phase.COMMIT: "image", Phase.REALISE: "image"}
+#: Told only when they took a while; a user thinks of packages, not of these.
+_INNER = (Phase.COMPOSE, Phase.COMMIT, Phase.REALISE)
+_WHILE = 0.5
 _STYLES = {"note": "cyan", "hint": "cyan", "warning": "yellow"}
 
 
@@ -76,12 +73,17 @@ class Listener:
                 self._show(event)
 
     def close(self) -> None:
-        """Take the bars off the terminal."""
-        with self._lock, contextlib.suppress(OSError):
-            if self._progress is not None:
+        """Take the bars off the terminal, for good."""
+        with self._lock:
+            self._bar_allowed = False
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
                 self._progress.stop()
-                self._progress = None
-                self._tasks.clear()
+            self._progress = None
+            self._tasks.clear()
 
     def _show(self, event: Event) -> None:
         match event:
@@ -92,17 +94,9 @@ class Listener:
             case PhaseStarted(phase=phase, total=total):
                 self._started[phase] = monotonic()
                 self._totals[phase] = total
-                self._draw(phase, 0, total, "")
+                self._draw(phase, 0, total, "", "")
             case PhaseProgress():
-                moves_bytes = event.bytes_total > 0
-                self._draw(
-                    event.phase,
-                    event.bytes_done if moves_bytes else event.done,
-                    event.bytes_total
-                    if moves_bytes
-                    else event.total or self._totals.get(event.phase, 0),
-                    event.item,
-                )
+                self._progressed(event)
             case PhaseFinished():
                 self._finish(event)
             case SlowScript(package=package, seconds=duration):
@@ -110,6 +104,15 @@ class Listener:
                 self._line(text.paint(took, "dim", colour=self._colour))
             case Waiting(what=what):
                 self._line(f"Waiting for {text.sanitise(what)}: another process is at work on it")
+
+    def _progressed(self, event: PhaseProgress) -> None:
+        total = event.total or self._totals.get(event.phase, 0)
+        if event.bytes_total:
+            amount = f"{text.size(event.bytes_done)} of {text.size(event.bytes_total)}"
+            self._draw(event.phase, event.bytes_done, event.bytes_total, amount, event.item)
+        else:
+            amount = f"{event.done} of {total}" if total else str(event.done or "")
+            self._draw(event.phase, event.done, total, amount, event.item)
 
     def _notice(self, event: Notice) -> None:
         if self._quiet and event.level != "warning":
@@ -120,10 +123,11 @@ class Listener:
         self._line(f"{label} {text.sanitise(event.message)}")
 
     def _finish(self, event: PhaseFinished) -> None:
+        self._started.pop(event.phase, None)
         if self._progress is not None and event.phase in self._tasks:
             self._progress.remove_task(self._tasks.pop(event.phase))
             if not self._tasks:
-                self.close()
+                self._clear()
         line = phase_line(event)
         if line:
             self._line(line)
@@ -136,24 +140,26 @@ class Listener:
         else:
             text.write_line(sys.stderr, line)
 
-    def _draw(self, phase: Phase, done: int, total: int, item: str) -> None:
+    def _draw(self, phase: Phase, done: int, total: int, amount: str, item: str) -> None:
         if not self._bar_allowed:
             return
         now = monotonic()
         if self._progress is None:
             # Nothing is drawn for quick phases, so nothing flickers and rich stays unimported.
-            if now - self._started.setdefault(phase, now) < _PATIENCE and done == 0:
-                self._arm()
+            if now - self._started.setdefault(phase, now) < _PATIENCE:
+                if done == 0:
+                    self._arm()
                 return
             self._progress = _bars(colour=self._colour)
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(
-                _VERBS[phase], total=total or None, item=""
+                _VERBS[phase], total=total or None, amount="", item=""
             )
         self._progress.update(
             self._tasks[phase],
             completed=done,
             total=total or None,
+            amount=amount,
             item=text.sanitise(item)[:40],
         )
 
@@ -165,10 +171,9 @@ class Listener:
 
     def _look(self) -> None:
         with self._lock, contextlib.suppress(OSError):
-            running = [phase for phase in self._started if phase in self._totals]
-            if self._progress is None and running:
-                phase = running[-1]
-                self._draw(phase, 0, self._totals[phase], "")
+            if self._progress is None and self._started:
+                phase = next(reversed(self._started))
+                self._draw(phase, 0, self._totals.get(phase, 0), "", "")
 
     def _write_json(self, event: Event) -> None:
         from dolmen.cli.session import plain
@@ -180,17 +185,14 @@ class Listener:
 def phase_line(event: PhaseFinished) -> str:
     """The line that stays after a phase: `Fetched 12 packages (8.1 MiB) in 1.2 s`.
 
-    Empty where all was there already, which is no news.
+    Empty where it is no news: all was there already, or an inner step was quick.
     """
     fresh = event.count - event.cached
     if event.count and fresh <= 0:
         return ""
-    noun = _NOUNS.get(event.phase, "package")
-    what = (
-        text.count(fresh, noun)
-        if noun not in _PLURALS or fresh == 1
-        else (f"{fresh} {_PLURALS[noun]}")
-    )
+    if event.phase in _INNER and event.seconds < _WHILE:
+        return ""
+    what = text.count(fresh, _NOUNS.get(event.phase, "package"))
     line = f"{event.phase.value} {what}" if event.count else event.phase.value
     if event.size:
         line += f" ({text.size(event.size)})"
@@ -208,7 +210,7 @@ def _bars(*, colour: bool) -> Progress:
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
-        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[amount]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[item]}", markup=False),
         console=Console(file=sys.stderr, no_color=not colour),

@@ -123,6 +123,12 @@ def test_events_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     assert values[1]["phase"] == "fetch"
 
 
+def test_quick_phases_draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    listen(monkeypatch, stream)
+    assert "Fetching" not in stream.getvalue()
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -131,6 +137,7 @@ class Terminal(io.StringIO):
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("dolmen.cli.progress._PATIENCE", 0)
     listen(monkeypatch, stream)
     assert "Fetching" in stream.getvalue()
     assert "Fetched 2 packages (20 B) in 0.50 s" in stream.getvalue()
