@@ -203,7 +203,7 @@ class _Build:
         """A regular file at `path`: what a package put there, or links there, or `content`."""
         present = builder.find(path)
         for _ in range(8):
-            target = self.store.link_target(present) if present else None
+            target = builder.link_target(present) if present else None
             if present is None or target is None:
                 break
             path_of_target = posixpath.join(posixpath.dirname(path), target)

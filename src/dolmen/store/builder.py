@@ -106,6 +106,10 @@ class TreeBuilder:
         found = self._root.find(_clean(path))
         return None if isinstance(found, Directory) else found
 
+    def link_target(self, checksum: str) -> str | None:
+        """The target of a symbolic link's object, None for a regular file's; also new ones."""
+        return self._transaction.objects.link_target(checksum)
+
     def has_directory(self, path: str) -> bool:
         """Whether `path` is a directory, not through symbolic links."""
         return isinstance(self._root.find(_clean(path)), Directory)
