@@ -132,8 +132,8 @@ class FakeBackend:
         root.write_text(f"{directory}\n")
         return root.name
 
-    def registered(self, directory: Path, name: str) -> bool:
-        return self._root(directory).name == name and self._root(directory).exists()
+    def registered(self, directory: Path) -> bool:
+        return self._root(directory).exists()
 
     def forget(self, directory: Path) -> None:
         self._root(directory).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ only when it is used, because most commands need none of the heavy ones (gi, apt
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,8 @@ class Backend(Protocol):
         """Keep what a directory's generations use from being collected; the root's name."""
         ...
 
-    def registered(self, directory: Path, name: str) -> bool:
-        """Whether the store knows the directory under that name."""
+    def registered(self, directory: Path) -> bool:
+        """Whether the store knows the directory."""
         ...
 
     def forget(self, directory: Path) -> None:
@@ -152,9 +153,16 @@ class Rooms:
         """Add the store's root for this directory."""
         return self.store.add_root(directory).name
 
-    def registered(self, directory: Path, name: str) -> bool:
-        """Look for the store's root."""
-        return False
+    def registered(self, directory: Path) -> bool:
+        """Look for the store's root; the store is not opened, and must be ours."""
+        from dolmen.store import is_root
+
+        roots = self.store_path / "roots"
+        try:
+            ours = roots.stat().st_uid == os.geteuid()
+        except OSError:
+            return False
+        return ours and is_root(roots, directory)
 
     def forget(self, directory: Path) -> None:
         """Remove the store's root."""

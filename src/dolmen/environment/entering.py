@@ -65,12 +65,10 @@ def prepare(
 def is_known(environment: Environment, backend: Backend) -> bool:
     """Whether the store in use knows this directory, so that its launchers are our own."""
     try:
-        name, directory = environment.root.read_text().split("\n", 1)
+        _name, directory = environment.root.read_text().split("\n", 1)
     except (OSError, ValueError):
         return False
-    if directory != f"{environment.directory}\n":
-        return False
-    return backend.registered(environment.directory, name)
+    return directory == f"{environment.directory}\n" and backend.registered(environment.directory)
 
 
 def _launcher(environment: Environment, live: Record) -> Path:

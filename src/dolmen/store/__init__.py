@@ -6,6 +6,7 @@ Nothing outside this package imports libostree's bindings, and nothing on a warm
 from dolmen.store.image import Image
 from dolmen.store.layout import store_path
 from dolmen.store.package import PackageTree, PathEntry, usrmerged
+from dolmen.store.roots import is_root
 from dolmen.store.store import Store
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "PackageTree",
     "PathEntry",
     "Store",
+    "is_root",
     "store_path",
     "usrmerged",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dolmen.model import LockedPackage, Sha256
+from dolmen.store import roots
 from dolmen.store.image import Image
 from dolmen.store.layout import prepare, store_path
 from dolmen.store.objects import Objects, root_checksum
@@ -183,6 +184,18 @@ class Store:
         return scratch(self.tmp)
 
     # Roots of garbage collection
+
+    def add_root(self, directory: Path) -> Path:
+        """Keep what the generations of `directory` use; the entry, named after the directory."""
+        return roots.add_root(self._roots, directory.absolute())
+
+    def roots(self) -> tuple[Path, ...]:
+        """Every directory that is registered, there or not."""
+        return roots.list_roots(self._roots)
+
+    def remove_root(self, directory: Path) -> None:
+        """End a registration."""
+        roots.remove_root(self._roots, directory.absolute())
 
     # Inside
 

@@ -60,7 +60,7 @@ def test_unused_ones_expire(backend: FakeBackend) -> None:
     assert not old.directory.exists()
     assert new.directory.exists()
     assert os.listdir(backend.store_path / "shells/names") == ["bookworm,curl"]
-    assert not backend.registered(old.directory, "")
+    assert not backend.registered(old.directory)
     assert expire(backend.store_path, backend=backend) == ()
 
 
