@@ -233,6 +233,7 @@ class Server:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     rules: dict[str, Callable[[Handler], None]] = field(default_factory=dict)
     versions: dict[str, list[bytes]] = field(default_factory=dict)
+    connections: int = 0
 
     def modified(self, path: str, content: bytes) -> datetime:
         """A time of modification that tells versions apart although tests take milliseconds."""
@@ -253,6 +254,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
     served: Server
+
+    def setup(self) -> None:
+        """One connection, any number of requests."""
+        self.served.connections += 1
+        super().setup()
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
