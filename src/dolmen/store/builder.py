@@ -121,7 +121,7 @@ class TreeBuilder:
 
         Whiteouts remove, opaque directories replace, sockets and fifos are passed over, files
         that are links to one inode are read once. `drop(path)`: paths (with a leading slash) that
-        are not taken; a dropped directory is dropped with all below it.
+        the tree shall not have, if the overlay changed them; directories with all below them.
         """
         from dolmen.store.upper import apply_upper
 

@@ -143,7 +143,7 @@ class Objects:
         """Where an object lies, or would lie when it is not there."""
         path = f"{self._directory}/{checksum[:2]}/{checksum[2:]}.{kind}"
         if self._staging is not None and not os.path.lexists(path):
-            staged = f"{self._staging}/{checksum[:2]}/{checksum[2:]}.{kind}"
+            staged = f"{self._staging}/{checksum}.{kind}"
             if os.path.lexists(staged):
                 return staged
         return path

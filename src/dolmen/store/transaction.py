@@ -89,7 +89,6 @@ class Transaction:
             if self.objects.has(checksum, "file"):
                 os.unlink(temporary)
             else:
-                self._fan_out(checksum)
                 os.rename(temporary, self._staged(checksum, "file"))
         return checksum
 
@@ -144,40 +143,30 @@ class Transaction:
         return found
 
     def _staged(self, checksum: str, kind: str) -> str:
-        return f"{self._staging}/{checksum[:2]}/{checksum[2:]}.{kind}"
-
-    def _fan_out(self, checksum: str) -> None:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(f"{self._staging}/{checksum[:2]}", 0o755)
+        return f"{self._staging}/{checksum}.{kind}"
 
     @contextlib.contextmanager
     def _create(self, checksum: str, kind: str) -> Iterator[int]:
-        path = self._staged(checksum, kind)
-        try:
-            fd = os.open(path, _FLAGS, 0o600)
-        except FileNotFoundError:
-            self._fan_out(checksum)
-            fd = os.open(path, _FLAGS, 0o600)
+        fd = os.open(self._staged(checksum, kind), _FLAGS, 0o600)
         try:
             yield fd
         finally:
             os.close(fd)
 
     def _move(self) -> None:
-        by_kind: dict[str, list[tuple[str, str]]] = {kind: [] for kind in _ORDER}
-        for directory in os.listdir(self._staging):
-            if len(directory) == 2:
-                for name in os.listdir(f"{self._staging}/{directory}"):
-                    by_kind[name.rpartition(".")[2]].append((directory, name))
-        target = self.path / "objects"
-        for directory in {d for found in by_kind.values() for d, _ in found}:
-            (target / directory).mkdir(mode=0o755, exist_ok=True)
-        for kind in _ORDER:
-            for directory, name in by_kind[kind]:
-                final = f"{target}/{directory}/{name}"
-                # Another process may have been first; its inode may be linked into trees already.
-                if not os.path.lexists(final):
-                    os.rename(f"{self._staging}/{directory}/{name}", final)
+        staged = sorted(os.listdir(self._staging), key=lambda n: _ORDER.index(n.rpartition(".")[2]))
+        target = os.fspath(self.path / "objects")
+        made: set[str] = set()
+        for name in staged:
+            directory = f"{target}/{name[:2]}"
+            if directory not in made:
+                made.add(directory)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(directory, 0o755)
+            final = f"{directory}/{name[2:]}"
+            # Another process may have been first; its inode may be linked into trees already.
+            if not os.path.lexists(final):
+                os.rename(f"{self._staging}/{name}", final)
 
 
 def _finish_file(fd: int, attribute: bytes, mode: int) -> None:

@@ -58,7 +58,9 @@ class _Reader:
                     reason="unsafe-path",
                     context=repr(name[:200]),
                 )
-            if not self._drop(name):
+            if self._drop(name):
+                into.remove(entry.name)
+            else:
                 self._entry(entry, name, into, depth)
 
     def _entry(self, entry: os.DirEntry[str], path: str, into: Directory, depth: int) -> None:
