@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from dolmen.store.package import ALIASED, PackageTree, PathEntry, render_index, 
 from dolmen.store.tar import TarEntry, TarReader
 from dolmen.store.transaction import INLINE_LIMIT, Transaction
 from dolmen.store.tree import Directory
-from dolmen.support.errors import PackageError
+from dolmen.support.errors import PackageError, StoreError
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -41,14 +42,21 @@ _DIRECTORIES = frozenset(
 )
 
 
-def import_deb(transaction: Transaction, path: Path, package: LockedPackage) -> Sha256:
+def import_deb(
+    transaction: Transaction,
+    path: Path,
+    package: LockedPackage,
+    *,
+    stop: threading.Event | None = None,
+) -> Sha256:
     """Write the package tree of `path` into the open transaction; returns the commit.
 
     Raises PackageError with a reason of `deb`, `tar`, `control`, or "hash-mismatch",
     "not-as-locked", "unsafe-path", "too-large"; the caller must abort the transaction then.
+    `stop`, once set, ends it early with a StoreError ("interrupted").
     """
     try:
-        return _Import(transaction, package).run(path)
+        return _Import(transaction, package, stop).run(path)
     except PackageError as error:
         raise PackageError(
             f"{package.name} {package.version} is refused: {error.message}",
@@ -59,7 +67,10 @@ def import_deb(transaction: Transaction, path: Path, package: LockedPackage) -> 
 
 
 class _Import:
-    def __init__(self, transaction: Transaction, package: LockedPackage) -> None:
+    def __init__(
+        self, transaction: Transaction, package: LockedPackage, stop: threading.Event | None
+    ) -> None:
+        self._stop = stop
         self._transaction = transaction
         self._package = package
         self._root = Directory(transaction.objects)
@@ -95,6 +106,8 @@ class _Import:
 
     def _read_data(self, reader: TarReader, limit: int) -> None:
         for count, entry in enumerate(reader):
+            if self._stop is not None and self._stop.is_set():
+                raise StoreError("the import was interrupted", reason="interrupted")
             if count >= _MAX_ENTRIES:
                 raise bad("it has more than a million entries", "too-large")
             if entry.size > limit:

@@ -24,6 +24,7 @@ from dolmen.support.locking import locked
 if TYPE_CHECKING:
     from dolmen.store.builder import TreeBuilder
     from dolmen.store.transaction import Transaction
+    from dolmen.store.walk import WalkEntry
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
@@ -67,7 +68,8 @@ class Store:
 
     def has_package(self, sha256: Sha256) -> bool:
         """Whether the .deb with this digest has been imported."""
-        return self._ref(f"deb/{sha256}") is not None
+        commit = self._ref(f"deb/{sha256}")
+        return commit is not None and self._objects.has(commit, "commit")
 
     def import_packages(
         self, debs: Iterable[tuple[LockedPackage, Path]], *, emit: Emit = ignore
@@ -80,10 +82,7 @@ class Store:
         from dolmen.store.importer import import_all
 
         with self.locked("store", emit=emit):
-            known = {
-                Sha256(name) for name in self._ref_names("deb") if self.has_package(Sha256(name))
-            }
-            import_all(self._transaction(), debs, known=known, emit=emit)
+            import_all(self._transaction(), debs, known=self.has_package, emit=emit)
 
     def package(self, sha256: Sha256) -> PackageTree:
         """The index of an imported .deb; raises StoreError ("not-imported")."""
@@ -176,6 +175,12 @@ class Store:
         with translated("checkout"):
             checkout(self._objects, found.tree, found.meta, destination)
 
+    def walk(self, commit: Sha256) -> Iterator[WalkEntry]:
+        """Every path of a commit, sorted; raises StoreError ("object-missing", …)."""
+        from dolmen.store.walk import walk
+
+        return walk(self._objects, commit)
+
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
         """A working directory on the store's file system, removed at the end or, after a kill,
         by whoever makes the next one."""
@@ -210,6 +215,7 @@ class Store:
 
     def _transaction(self) -> Transaction:
         from dolmen.store.transaction import Transaction
+    from dolmen.store.walk import WalkEntry
 
         return Transaction(self.path / "repo", self.tmp)
 
@@ -220,10 +226,3 @@ class Store:
         except (OSError, UnicodeDecodeError):
             return None
         return Sha256(text) if _SHA256.fullmatch(text) else None
-
-    def _ref_names(self, directory: str) -> Iterator[str]:
-        try:
-            with os.scandir(self.path / "repo/refs/heads" / directory) as entries:
-                yield from (e.name for e in entries if _SHA256.fullmatch(e.name))
-        except FileNotFoundError:
-            return
