@@ -216,7 +216,7 @@ if [ "$dolmen_pure" ]; then
     set -- --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try \
         --hostname dolmen --die-with-parent --cap-drop ALL \
         @TREE_OPTIONS@ @FROM_HOST_CONFINED@ \
-        --proc /proc --dev /dev --perms 1777 --tmpfs /tmp --perms 1777 --tmpfs /dev/shm \
+        @KERNEL_FILES@ --perms 1777 --tmpfs /tmp --perms 1777 --tmpfs /dev/shm \
         --tmpfs /run --perms 1777 --dir /run/lock --dir /run/dolmen/@MARK@ "$@"
     if [ "$dolmen_root" ]; then set -- --uid 0 --gid 0 "$@"; fi
     dolmen_filter=$dolmen_host/@CONFINED_FILTER@
@@ -227,6 +227,10 @@ if [ "$dolmen_pure" ]; then
     else
         exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&-
         set -- @BWRAP@ --seccomp 9 "$@"
+    fi
+    if [ "$dolmen_root" ] && [ -z "$dolmen_print" ]; then
+        set -- /usr/bin/unshare --mount --propagation private -- \
+            /bin/sh -c '@FIX_DEVICES@ && exec "$@"' sh "$@"
     fi
 else
     # The caller's variables, but for those that would make the image's programs load the host's
@@ -278,11 +282,7 @@ else
         for dolmen_node in /dev/nvidia*; do
             [ ! -e "$dolmen_node" ] || set -- --dev-bind "$dolmen_node" "$dolmen_node" "$@"
         done
-        set -- --bind /proc /proc --ro-bind /proc/sys /proc/sys \
-            --ro-bind-try /proc/sysrq-trigger /proc/sysrq-trigger \
-            --ro-bind-try /proc/irq /proc/irq --ro-bind-try /proc/bus /proc/bus \
-            --ro-bind-try /proc/scsi /proc/scsi --ro-bind-try /proc/acpi /proc/acpi \
-            --dev /dev --dev-bind-try /dev/shm /dev/shm \
+        set -- --ro-bind /proc /proc --dev /dev --dev-bind-try /dev/shm /dev/shm \
             --dev-bind-try /dev/dri /dev/dri --dev-bind-try /dev/kfd /dev/kfd \
             --dev-bind-try /dev/snd /dev/snd --dev-bind-try /dev/fuse /dev/fuse \
             --dev-bind-try /dev/kvm /dev/kvm "$@"

@@ -4,7 +4,7 @@ from dolmen.sandbox.builder import BuildJob, BuildResult, build
 from dolmen.sandbox.hostfiles import host_files
 from dolmen.sandbox.launcher import launcher
 from dolmen.sandbox.mountpoints import MOUNT_POINTS
-from dolmen.sandbox.probe import Finding, probe, require
+from dolmen.sandbox.findings import Finding, probe, require
 
 __all__ = [
     "MOUNT_POINTS",

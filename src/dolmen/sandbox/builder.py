@@ -24,7 +24,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dolmen.sandbox.probe import require
+from dolmen.sandbox.findings import require
+from dolmen.sandbox.kernel import FIX_DEVICES, KERNEL_FILES
 from dolmen.sandbox.seccomp import builder_filter
 from dolmen.sandbox.tasks import TaskBound
 from dolmen.support.errors import HostError
@@ -56,13 +57,14 @@ _CAPABILITIES = (
 # Runs as root of the new user namespace, in the job's scratch directory. Names are relative there:
 # an overlay's option string has no room for commas and colons of paths, and a symbolic link as
 # lowerdir needs no escape. No further user namespaces: they would give a script all capabilities.
-_SETUP = """\
+_SETUP = f"""\
 unset PWD
 umask 022
 ulimit -c 0; ulimit -Sn 1024; ulimit -f "$1"; command ulimit -p "$2" 2>/dev/null
 shift 2
 mount -t overlay overlay -o userxattr,volatile,lowerdir=lower,upperdir=upper,workdir=work merged &&
 echo 0 >/proc/sys/user/max_user_namespaces &&
+{FIX_DEVICES} &&
 exec bwrap "$@" 9<filter
 """
 
@@ -170,7 +172,7 @@ def _argv(job: BuildJob, status_fd: int) -> list[str]:
         *("--die-with-parent", "--new-session", "--json-status-fd", str(status_fd)),
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
         *("--unshare-cgroup-try", "--hostname", job.hostname, "--seccomp", "9"),
-        *("--bind", "merged", "/", "--proc", "/proc", "--dev", "/dev"),
+        *("--bind", "merged", "/", *KERNEL_FILES),
         *("--perms", "1777", "--size", str(_MAX_TMPFS), "--tmpfs", "/tmp"),
         *("--perms", "0755", "--size", str(_MAX_TMPFS), "--tmpfs", "/run"),
         *("--perms", "1777", "--dir", "/run/lock"),

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from dolmen.sandbox.hostfiles import CONFINED_FILTER, FILTER, image_shell
+from dolmen.sandbox.kernel import FIX_DEVICES, KERNEL_FILES
 from dolmen.sandbox.layout import has_locales, has_regular, tree_options
 from dolmen.sandbox.mountpoints import FROM_HOST, FROM_HOST_CONFINED
 from dolmen.sandbox.quoting import is_variable, label, quote, words
@@ -90,6 +91,8 @@ def launcher(
             for variable, value in sorted(extra.items())
             for word in ("--setenv", variable, value)
         ),
+        "KERNEL_FILES": words(KERNEL_FILES),
+        "FIX_DEVICES": FIX_DEVICES,
         "FILTER": FILTER,
         "CONFINED_FILTER": CONFINED_FILTER,
         "HAS_FALLBACK": "yes" if fallback else "''",

@@ -32,7 +32,7 @@ class TaskBound:
         self._next = now + _INTERVAL
         if _host_tasks() - self._baseline <= self._limit:
             return False
-        return _members(init) > self._limit
+        return _has_members(init, self._limit)
 
 
 def _host_tasks() -> int:
@@ -40,16 +40,21 @@ def _host_tasks() -> int:
     return int((_PROC / "loadavg").read_text().split()[3].partition("/")[2])
 
 
-def _members(init: int) -> int:
+def _has_members(init: int, limit: int) -> bool:
+    """Whether more than `limit` processes share the pid namespace of `init`."""
     try:
         namespace = os.readlink(_PROC / str(init) / "ns/pid")
     except OSError:
-        return 0
+        return False
     count = 0
-    for name in os.listdir(_PROC):
-        if name.isdecimal():
-            try:
-                count += os.readlink(_PROC / name / "ns/pid") == namespace
-            except OSError:
-                continue  # gone meanwhile, or not ours
-    return count
+    # The highest numbers are the youngest: a bomb's processes are found first.
+    for number in sorted(
+        (int(name) for name in os.listdir(_PROC) if name.isdecimal()), reverse=True
+    ):
+        try:
+            count += os.readlink(f"{_PROC}/{number}/ns/pid") == namespace
+        except OSError:
+            continue  # gone meanwhile, or not ours
+        if count > limit:
+            return True
+    return False
