@@ -215,7 +215,6 @@ class Store:
 
     def _transaction(self) -> Transaction:
         from dolmen.store.transaction import Transaction
-    from dolmen.store.walk import WalkEntry
 
         return Transaction(self.path / "repo", self.tmp)
 
