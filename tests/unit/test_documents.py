@@ -73,7 +73,7 @@ def test_every_command_shown_exists() -> None:
     wrong = []
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "scripts/demo"]:
         text = path.read_text()
-        shown = re.findall(r"(?:^|`)(?:show )?dolmen ([a-z]+)", text, re.M)
+        shown = re.findall(r"(?:^|`)(?:show \")?dolmen ([a-z]+)", text, re.M)
         wrong += [f"{path.name}: dolmen {verb}" for verb in shown if verb not in VERBS]
     for path in (ROOT / "src").rglob("*.py"):
         for hint in re.findall(r'hint=f?"([^"]*)"', path.read_text()):
