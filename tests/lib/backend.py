@@ -49,6 +49,10 @@ class FakeBackend:
     differences: tuple[Difference, ...] = ()
     hook: Callable[[str], None] = lambda step: None
 
+    def make_store(self) -> Path:
+        self.store_path.mkdir(exist_ok=True)
+        return self.store_path
+
     def step(self, name: str) -> None:
         self.calls.append(name)
         self.hook(name)

@@ -71,7 +71,6 @@ def enter(session: Session, entry: Entry) -> NoReturn:
         if session.directory is not None or entry.locked or entry.frozen:
             raise UsageError("-p makes an environment of its own: no --dir, --locked, --frozen")
         environment = ad_hoc(
-            backend.store_path,
             [parse_spec(package) for package in entry.packages],
             backend=backend,
             suite=entry.suite,

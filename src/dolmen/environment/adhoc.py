@@ -40,7 +40,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9.+:=~,-]{1,200}")
 
 
 def ad_hoc(
-    store: Path,
     specs: Sequence[Spec],
     *,
     backend: Backend,
@@ -50,7 +49,7 @@ def ad_hoc(
 ) -> Environment:
     """The environment of these packages, made if need be; entered, it counts as used now."""
     suite = suite or host_suite()
-    shells = store / "shells"
+    shells = backend.store_path / "shells"
     name = shells / "names" / name_of(suite, specs)
     known = _known(name)
     if known is not None and not refresh:
@@ -58,6 +57,7 @@ def ad_hoc(
         return known
     text = add_packages(new_manifest(suite), specs)
     manifest = parse_manifest(text)
+    backend.make_store()
     with _held(shells, emit):
         lock = backend.solve(manifest, refresh=refresh, emit=emit)
         environment = Environment(shells / lock.digest()[:40])
@@ -74,7 +74,7 @@ def ad_hoc(
         if environment.manifest.exists():
             name.parent.mkdir(exist_ok=True)
             symlink_atomic(name, f"../{environment.directory.name}")
-        expire(store, backend=backend)
+        expire(backend)
     return environment
 
 
@@ -90,9 +90,9 @@ def touch(environment: Environment) -> None:
         (environment.state / USED).write_text("")
 
 
-def expire(store: Path, *, backend: Backend, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
+def expire(backend: Backend, *, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
     """Remove what was not entered for `age` seconds; with the lock of all shells held."""
-    shells = store / "shells"
+    shells = backend.store_path / "shells"
     limit = now().timestamp() - age
     gone: list[Path] = []
     for entry in sorted(shells.iterdir()):

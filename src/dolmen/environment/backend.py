@@ -77,7 +77,11 @@ class Backend(Protocol):
 
     @property
     def store_path(self) -> Path:
-        """Where the store lies."""
+        """Where the store lies, made or not."""
+        ...
+
+    def make_store(self) -> Path:
+        """Make the store if it is not there yet; where it lies."""
         ...
 
 
@@ -174,3 +178,7 @@ class Rooms:
         from dolmen.store import store_path
 
         return store_path(self._path)
+
+    def make_store(self) -> Path:
+        """Open the store, which makes it."""
+        return self.store.path

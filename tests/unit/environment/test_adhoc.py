@@ -18,7 +18,7 @@ SPECS = [parse_spec("jq"), parse_spec("curl")]
 
 def make(backend: FakeBackend, *names: str, **options: object) -> Environment:
     specs = [parse_spec(name) for name in names]
-    return ad_hoc(backend.store_path, specs, backend=backend, suite="bookworm", **options)  # type: ignore[arg-type]
+    return ad_hoc(specs, backend=backend, suite="bookworm", **options)  # type: ignore[arg-type]
 
 
 def test_second_time_costs_nothing(backend: FakeBackend) -> None:
@@ -29,6 +29,11 @@ def test_second_time_costs_nothing(backend: FakeBackend) -> None:
     launcher = prepare(first, backend=backend, command="shell", mode="frozen")
     assert launcher.exists()
     assert backend.calls == []
+
+
+def test_the_first_command_ever(backend: FakeBackend, tmp_path: Path) -> None:
+    backend.store_path = tmp_path / "not-there-yet"
+    assert make(backend, "jq").directory.is_dir()
 
 
 def test_same_lock_same_environment(backend: FakeBackend) -> None:
@@ -61,7 +66,7 @@ def test_unused_ones_expire(backend: FakeBackend) -> None:
     assert new.directory.exists()
     assert os.listdir(backend.store_path / "shells/names") == ["bookworm,curl"]
     assert not backend.registered(old.directory)
-    assert expire(backend.store_path, backend=backend) == ()
+    assert expire(backend) == ()
 
 
 def test_use_keeps_alive(backend: FakeBackend) -> None:

@@ -206,7 +206,7 @@ def test_ad_hoc(shell: Shell, backend: FakeBackend, tmp_path: Path) -> None:
     arguments = ("shell", "-p", "jq", "-p", "curl", "--suite", "trixie", "--", "echo", "x")
     assert shell.asks_python(*arguments)
     specs = [parse_spec("jq"), parse_spec("curl")]
-    environment = ad_hoc(backend.store_path, specs, backend=backend, suite="trixie")
+    environment = ad_hoc(specs, backend=backend, suite="trixie")
     prepare(environment, backend=backend, command="shell", mode="frozen")
     used = environment.state / "used"
     os.utime(used, (1, 1))
@@ -217,7 +217,7 @@ def test_ad_hoc(shell: Shell, backend: FakeBackend, tmp_path: Path) -> None:
 
 
 def test_ad_hoc_of_the_hosts_suite(shell: Shell, backend: FakeBackend) -> None:
-    ad_hoc(backend.store_path, [parse_spec("jq")], backend=backend)
+    ad_hoc([parse_spec("jq")], backend=backend)
     assert shell.out("run", "-p", "jq", "echo", "x") == "x\n"
 
 
