@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generations": ("generations", "List what the environment was before"),
     "switch": ("switch", "Make another generation the live one"),
     "rollback": ("rollback", "Go back to what was live before"),
+    "doctor": ("doctor", "Try what Dolmen needs from this host"),
 }
 
 _PIPE_BROKEN = 128 + signal.SIGPIPE
@@ -97,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = Session()
     try:
         with _signals():
-            dolmen.main(
+            # What `ctx.exit()` said comes back as a value, nothing as None.
+            code = dolmen.main(
                 args=list(sys.argv[1:] if arguments is None else arguments),
                 prog_name="dolmen",
                 obj=session,
@@ -105,9 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             session.close()
             sys.stdout.flush()
-        return 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        return code if isinstance(code, int) else 0
     except click.ClickException as error:
         return failure.report(failure.from_click(error), session)
     except DolmenError as error:

@@ -9,6 +9,7 @@ import pytest
 
 from dolmen.cli.main import VERBS
 from dolmen.image.verify import Difference
+from dolmen.sandbox import Finding
 from dolmen.support.errors import PackageError, SolveError
 from tests.lib.backend import FakeBackend
 from tests.unit.cli.conftest import Say
@@ -191,6 +192,20 @@ def test_verify(say: Say, backend: FakeBackend) -> None:
     assert error["reason"] == "not-reproducible"
     assert error["details"][0] == "/etc/0: content"
     assert error["details"][-1] == "and 10 more paths"
+
+
+def test_doctor(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Finding("bubblewrap", True, "works")
+    bad = Finding("overlay", False, "refused", "no-overlay", "modprobe overlay", ("EPERM",))
+    monkeypatch.setattr("dolmen.sandbox.probe", lambda directory=None: (good,))
+    assert say("doctor").code == 0
+    monkeypatch.setattr("dolmen.sandbox.probe", lambda directory=None: (good, bad))
+    said = say("doctor")
+    assert said.code == 8
+    assert "hint: modprobe overlay" in said.out
+    said = say("doctor", "--json")
+    assert said.code == 8
+    assert said.json["findings"][1]["reason"] == "no-overlay"
 
 
 class BecameError(Exception):
