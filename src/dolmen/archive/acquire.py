@@ -15,9 +15,8 @@ from dolmen.support.clock import monotonic
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, Phase, PhaseProgress
 
-#: A mirror that sends less than this in a window is given up: bytes, and seconds.
+#: A mirror that sends fewer bytes than this in the time allowed is given up.
 SLOW_BYTES = 4096
-SLOW_SECONDS = 60.0
 
 _EVENT_SECONDS = 0.1
 
@@ -66,10 +65,11 @@ _HINTS: Mapping[str, str] = {
 class _Progress:
     """libapt's callbacks (apt_pkg.AcquireProgress by shape)."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, slow: float, emit: Emit) -> None:
         self.served: dict[str, str] = {}
         self.failures: list[tuple[str, str]] = []
         self.stalled = False
+        self._slow = slow
         self._emit = emit
         self._told = 0.0
         self._mark = (monotonic(), 0.0)
@@ -122,7 +122,7 @@ class _Progress:
         since, count = self._mark
         if current - count >= SLOW_BYTES or current < count:
             self._mark = (now, current)
-        elif now - since > SLOW_SECONDS:
+        elif now - since > self._slow:
             self.stalled = True
             return False
         return True
@@ -138,14 +138,15 @@ class _Progress:
     total_items = 0
 
 
-def acquire(before: Mapping[str, Release], emit: Emit) -> int:
+def acquire(before: Mapping[str, Release], slow: float, emit: Emit) -> int:
     """Fetch all indexes into `Dir::State::lists`; returns the bytes that came over the wire.
 
-    `before`: the Release files that were there, by the name of their file.
+    `before`: the Release files that were there, by the name of their file; `slow`: the
+    seconds that a mirror may send next to nothing.
     Raises ArchiveError; reasons are those of `_FAULTS`, "network" for everything that the net
     did, and "mirror-went-backwards".
     """
-    progress = _Progress(emit)
+    progress = _Progress(slow, emit)
     sources: Any = apt_pkg.SourceList()
     sources.read_main_list()
     fetcher: Any = apt_pkg.Acquire(progress)
@@ -164,7 +165,7 @@ def acquire(before: Mapping[str, Release], emit: Emit) -> int:
     ]
     if progress.stalled:
         raise ArchiveError(
-            f"the mirror sent less than {SLOW_BYTES} bytes in {SLOW_SECONDS:.0f} s",
+            f"the mirror sent less than {SLOW_BYTES} bytes in {slow:.0f} s",
             reason="network",
             hint=_HINTS["network"],
         )

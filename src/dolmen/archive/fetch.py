@@ -88,8 +88,15 @@ class _Crew:
             waiting.put(download)
         count = min(CONNECTIONS, len(downloads))
         self._workers = [Worker(waiting, self._results, self._stop) for _ in range(count)]
-        for worker in self._workers:
-            worker.start()
+        for number, worker in enumerate(self._workers):
+            try:
+                worker.start()
+            except RuntimeError:
+                # no more threads to be had: the others do its work
+                if number == 0:
+                    raise
+                del self._workers[number:]
+                break
         self._watch = threading.Thread(target=self._watchdog, daemon=True)
         self._watch.start()
 

@@ -32,17 +32,20 @@ MAX_AGE = 24 * 3600
 #: Says which files make the index and in which state; written last.
 _STAMP = "index.json"
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
 
 class Index:
     """The index files below `root`; `sources` as plain values, in the order of sources.list."""
 
     def __init__(
-        self, root: Path, marks: Path, sources: Sequence[Mapping[str, Any]], emit: Emit
+        self, root: Path, marks: Path, sources: Sequence[Mapping[str, Any]], slow: float, emit: Emit
     ) -> None:
         self._root = root
         self._lists = root / "lists"
         self._marks = Marks(marks)
         self.sources = tuple(sources)
+        self._slow = slow
         self._emit = emit
         self.releases: tuple[Release, ...] = ()
 
@@ -64,6 +67,35 @@ class Index:
             if self._due(refresh):
                 self._update(locked)
             yield
+
+    def cache(self) -> Any:
+        """apt's package cache of this index, read from disk where that is safe.
+
+        libapt maps pkgcache.bin without checking it and crashes on a damaged one; so it is only
+        used when it is the very file that was written last, since this host was started (its
+        pages may have been lost in a power cut). Raises ArchiveError ("bad-index").
+        """
+        path = self._root / "cache/pkgcache.bin"
+        note = self._root / "cache/pkgcache.json"
+        try:
+            known = json.loads(note.read_bytes())
+        except (OSError, ValueError):
+            known = None
+        if known is None or known != _identity(path):
+            path.unlink(missing_ok=True)
+        try:
+            cache = apt_pkg.Cache(None)
+        except apt_pkg.Error as error:
+            raise ArchiveError(
+                "apt cannot read the package index",
+                reason="bad-index",
+                context=str(error).split("\n")[0][:300],
+                hint="name another mirror in dolmen.toml, and tell whoever signs this one",
+            ) from None
+        made = _identity(path)
+        if made is not None and made != known:
+            write_atomic(note, json.dumps(made))
+        return cache
 
     def _due(self, refresh: bool | None) -> bool:
         if refresh:
@@ -100,7 +132,7 @@ class Index:
         _copy(self._lists if known else None, fresh)
         apt_pkg.config.set("Dir::State::lists", f"{fresh}/")
         before = {r.file_name: r for r in self._read(fresh)} if known else {}
-        size = acquire(before, self._emit)
+        size = acquire(before, self._slow, self._emit)
         releases = self._read(fresh)
         for release, source in zip(releases, self._source_of(releases), strict=True):
             if source["snapshot"]:
@@ -163,6 +195,14 @@ def _copy(lists: Path | None, fresh: Path) -> None:
         for path in lists.iterdir():
             if path.is_file() and path.name != "lock":
                 os.link(path, fresh / path.name)
+
+
+def _identity(path: Path) -> list[Any] | None:
+    try:
+        found = path.stat()
+        return [found.st_size, found.st_mtime_ns, found.st_ino, _BOOT.read_text().strip()]
+    except OSError:
+        return None
 
 
 def _state(lists: Path) -> dict[str, list[int]]:

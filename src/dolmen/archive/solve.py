@@ -22,6 +22,9 @@ from dolmen.support.run import run, spawn
 
 PYTHON = "/usr/bin/python3"
 
+#: Seconds without any noticeable transfer before a mirror is given up.
+SLOW_SECONDS = 60.0
+
 #: Seconds for a whole request. Slow mirrors are given up much earlier (archive.index).
 _TIMEOUT = 1800.0
 
@@ -42,6 +45,7 @@ def solve(
     pins: Sequence[LockedPackage] = (),
     releases: Sequence[ReleaseFile] = (),
     snapshots: str | None = None,
+    slow: float = SLOW_SECONDS,
 ) -> Lock:
     """Solve a manifest: the suite's essential packages and those requested, with what they need.
 
@@ -49,7 +53,8 @@ def solve(
     (None: where they were never fetched or are older than a day; False: never). `pins`: versions
     to keep where possible. `releases`: Release files that a lock already vouches for, so that a
     pinned snapshot may hold them although they expired. `snapshots`: base URI of the snapshot
-    service, else DOLMEN_SNAPSHOTS.
+    service, else DOLMEN_SNAPSHOTS. `slow`: seconds after which a mirror that sends next to nothing
+    is given up.
 
     Raises SolveError ("unknown-package", "unknown-version", "unknown-suite", "virtual-package",
     "unsatisfiable") and ArchiveError (see archive.index for what an update may find).
@@ -75,6 +80,7 @@ def solve(
         "refresh": refresh,
         "specs": [asdict(spec) for spec in sorted(manifest.packages, key=str)],
         "pins": [[pin.name, pin.architecture, pin.version] for pin in pins],
+        "slow": slow,
         "locked": [release.sha256 for release in releases],
     }
     return _lock(_ask(chosen, request, emit), manifest, architectures)
@@ -113,8 +119,9 @@ def _ask(chosen: SourceSet, request: Mapping[str, Any], emit: Emit) -> Mapping[s
         timer.daemon = True
         timer.start()
         try:
-            child.stdin.write(json.dumps(request).encode())
-            child.stdin.close()
+            # the pipe stays open: its end tells the worker that we are gone
+            child.stdin.write(json.dumps(request).encode() + b"\n")
+            child.stdin.flush()
             for line in child.stdout:
                 result = read_line(line, emit)
                 if result is not None:

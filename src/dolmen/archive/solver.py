@@ -29,7 +29,7 @@ class Solver:
         self._request = request
         self._emit = emit
         self._universe = Universe(
-            index.releases, index.sources, request["suite"], request["architectures"]
+            index.cache(), index.releases, index.sources, request["suite"], request["architectures"]
         )
 
     def result(self) -> dict[str, Any]:

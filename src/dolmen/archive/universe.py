@@ -22,12 +22,13 @@ class Universe:
 
     def __init__(
         self,
+        cache: Any,
         releases: Sequence[Release],
         sources: Sequence[Mapping[str, Any]],
         suite: str,
         architectures: Sequence[str],
     ) -> None:
-        self.cache = apt_pkg.Cache(None)
+        self.cache = cache
         self.records = Records(self.cache, releases)
         self.depcache: Any = apt_pkg.DepCache(self.cache)
         self.releases = releases

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,12 +23,20 @@ def main() -> int:
     """Read a request from standard input, answer on standard output."""
     out = _private_stdout()
     try:
-        request = json.load(sys.stdin)
+        request = json.loads(sys.stdin.buffer.readline())
+        threading.Thread(target=_die_with_parent, daemon=True).start()
         write_result(out, _serve(request, event_writer(out)))
     except DolmenError as error:
         write_error(out, error)
         return error.exit_code
     return 0
+
+
+def _die_with_parent() -> None:
+    """End with whoever asked, apt's methods included: nobody else would ever stop an update."""
+    while os.read(0, 4096):
+        pass
+    os.killpg(0, signal.SIGKILL)
 
 
 def _private_stdout() -> IO[str]:
@@ -45,6 +55,8 @@ def _serve(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     from dolmen.archive.index import Index
     from dolmen.archive.solver import Solver
 
-    index = Index(Path(request["root"]), Path(request["marks"]), request["sources"], emit)
+    index = Index(
+        Path(request["root"]), Path(request["marks"]), request["sources"], request["slow"], emit
+    )
     with index.opened(refresh=request["refresh"], locked=frozenset(request["locked"])):
         return Solver(index, request, emit).result()

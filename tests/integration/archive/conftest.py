@@ -14,6 +14,7 @@ from tests.lib.archive import ARCHITECTURE, Archive, Server, Signer, serve
 from tests.lib.debs import make_deb
 
 Solve = Callable[..., Lock]
+Deb = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def deb(tmp_path: Path) -> Callable[..., Path]:
+def deb(tmp_path: Path) -> Deb:
     """Make a .deb: deb("name", "version", Depends="…")."""
 
     def make(name: str, version: str = "1.0", architecture: str = "all", **fields: str) -> Path:
@@ -52,9 +53,7 @@ def deb(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def archive(
-    server: Server, signer: Signer, base_debs: tuple[Path, ...], deb: Callable[..., Path]
-) -> Archive:
+def archive(server: Server, signer: Signer, base_debs: tuple[Path, ...], deb: Deb) -> Archive:
     """A published archive with the base and a package `hello` that needs `libhello`."""
     made = Archive(server.root / "debian", signer, f"{server.uri}/debian")
     made.add(*base_debs)

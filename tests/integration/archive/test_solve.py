@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,8 @@ import pytest
 from dolmen.model import Lock, parse_lock, render_lock
 from dolmen.support.errors import SolveError
 from dolmen.support.events import Event, Notice
-from tests.integration.archive.conftest import Solve
+from tests.integration.archive.conftest import Deb, Solve
 from tests.lib.archive import Archive, Server, Signer
-
-Deb = Callable[..., Path]
 
 
 def versions(lock: Lock) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from dolmen.model import parse_lock, render_lock
 from dolmen.support.errors import ArchiveError, DolmenError
 from tests.integration.archive.conftest import Solve
 from tests.lib.archive import Archive
@@ -178,6 +180,32 @@ def test_control_characters_do_not_reach_the_lock(solved: Solve, archive: Archiv
     archive.publish()
     for package in solved("hello").packages:
         assert all(c.isprintable() for _name, value in package.fields for c in value)
+
+
+@pytest.mark.parametrize(
+    "mangle",
+    [
+        lambda text: text.replace("Description:", "X-Long: " + "x" * 70_000 + "\nDescription:"),
+        lambda text: text + "\n\n\n",
+        lambda text: text.replace("Version: 1.0", "Version: 1.0\x00"),
+        lambda text: text.replace("Package: hello", "Package: hel/lo"),
+        lambda text: text.replace("Depends: libhello (>= 1.0)", "Depends: libhello (>= 1.0"),
+        lambda text: text.replace("Package: hello", "Pakcage: hello"),
+        lambda text: text.replace("Version: 1.0", "Version: " + "1" * 5000),
+        lambda text: "\x00" * 1000,
+        lambda text: text.replace("Depends: ", "Depends: " + "a | " * 40_000),
+    ],
+)
+def test_strange_indexes(solved: Solve, archive: Archive, mangle: Callable[[str], str]) -> None:
+    """R12: signed, but nothing that Debian would make; an error or an answer, never a crash."""
+    solved("hello")
+    archive.publish(packages=mangle)
+    try:
+        lock = solved("hello")
+    except DolmenError as error:
+        assert error.reason in ("bad-index", "unknown-package", "unsatisfiable", "weak-hashes")
+    else:
+        assert parse_lock(render_lock(lock)) == lock
 
 
 @pytest.mark.parametrize("field", ["Origin", "Label", "Codename"])
