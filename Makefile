@@ -16,7 +16,7 @@ TESTING := python3-venv python3-pip git gnupg mmdebstrap strace seccomp zsh fish
 # What building the .deb needs (Build-Depends in debian/control).
 PACKAGING := dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-setuptools lintian
 
-BENCHING := mmdebstrap apt-utils e2fsprogs strace
+BENCHING := mmdebstrap e2fsprogs
 
 APT_INSTALL := scripts/apt-install
 VENV := .venv/bin

@@ -138,7 +138,9 @@ def launcher(setting: Setting) -> Result:
     """A launcher beside the same bubblewrap call by hand."""
     result = Result("a launcher", "within 1.3 times of bubblewrap by hand", peer_name="bwrap")
     with place(setting) as here:
-        entering.measure(here, result, lambda project: [str(project / ".dolmen/bin/true")])
+        entering.measure(
+            here, result, lambda project: [str(project / ".dolmen/current/launch"), "true"]
+        )
     return result
 
 

@@ -1,13 +1,14 @@
-"""Entering an environment, beside the bubblewrap call that a launcher makes, made by hand."""
+"""Entering an environment, beside the bubblewrap call that its launcher makes, made by hand."""
 
 from __future__ import annotations
 
-import re
+import fcntl
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.measure import Result
+from bench.measure import Result, Sample
 from bench.setting import Place
 
 _RUNS = 40
@@ -18,33 +19,25 @@ def measure(here: Place, result: Result, command: Callable[[Path], list[str]]) -
     project = here.project("project", ("python3",))
     here.run_dolmen(project, "install")
     ours = command(project)
-    by_hand = bubblewrap_call(here, project, ours)
-    for argv in (ours, by_hand):  # once for the page cache
-        here.run(argv, project)
+    launch = [str(project / ".dolmen/current/launch"), "--print", "true"]
+    printed = subprocess.run(
+        launch, check=True, env=here.environment, cwd=project, capture_output=True, timeout=60
+    )
+    by_hand = printed.stdout.decode().splitlines()
+    here.run(ours, project)  # once for the page cache
     for _ in range(_RUNS):
         result.dolmen.append(here.run(ours, project))
-        result.peer.append(here.run(by_hand, project))
+        result.peer.append(bubblewrap(here, project, by_hand))
 
 
-def bubblewrap_call(here: Place, project: Path, argv: list[str]) -> list[str]:
-    """The argument list that a command hands to bwrap, as strace(1) sees it."""
-    trace = here.root / "trace"
-    strace = ["strace", "-f", "-qq", "-xx", "-s", "1000000", "-e", "trace=execve", "-o", str(trace)]
-    subprocess.run(
-        [*strace, *argv],
-        check=True,
-        env=here.environment,
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-    )
-    for line in trace.read_text().splitlines():
-        found = re.search(r'execve\("((?:\\x..)+)", \[(.*?)\], .*\) = 0', line)
-        if found and _text(found.group(1)).endswith("/bwrap"):
-            return [_text(item) for item in re.findall(r'"((?:\\x..)*)"', found.group(2))]
-    raise SystemExit(f"{argv} never called bwrap:\n{trace.read_text()[-2000:]}")
-
-
-def _text(escaped: str) -> str:
-    return bytes.fromhex(escaped.replace("\\x", "")).decode()
+def bubblewrap(here: Place, project: Path, argv: list[str]) -> Sample:
+    """The call by hand; the filter that it reads comes in through a descriptor."""
+    filter_file = os.open(project / ".dolmen/current/host/filter", os.O_RDONLY)
+    descriptor = fcntl.fcntl(filter_file, fcntl.F_DUPFD, 100)
+    try:
+        place = argv.index("--seccomp") + 1
+        argv = [*argv[:place], str(descriptor), *argv[place + 1 :]]
+        return here.run(argv, project, pass_fds=(descriptor,))
+    finally:
+        os.close(filter_file)
+        os.close(descriptor)

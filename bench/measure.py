@@ -62,13 +62,15 @@ def median(samples: Sequence[Sample]) -> float:
 
 
 def timed(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path | None = None
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    log: Path,
+    pass_fds: Sequence[int] = (),
 ) -> Sample:
     """Run a command that must succeed; its output goes to `log`, shown when it fails."""
-    with contextlib.ExitStack() as stack:
-        output: Any = subprocess.DEVNULL
-        if log is not None:
-            output = stack.enter_context(log.open("wb"))
+    with log.open("wb") as output:
         start = time.perf_counter()
         child = subprocess.Popen(
             list(argv),
@@ -78,12 +80,13 @@ def timed(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=tuple(pass_fds),
         )
         status, usage = _wait(child.pid)
         seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
-        tail = log.read_text(errors="replace")[-3000:] if log else ""
+        tail = log.read_text(errors="replace")[-3000:]
         raise SystemExit(f"failed with {child.returncode}: {' '.join(argv)}\n{tail}")
     return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 

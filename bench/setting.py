@@ -81,7 +81,8 @@ class Place:
         argv += [self.setting.suite, str(self.root / name), f"{source}{self.setting.suite} main"]
         return self.run(argv, self.root)
 
-    def run(self, argv: Sequence[str], cwd: Path) -> Sample:
+    def run(self, argv: Sequence[str], cwd: Path, *, pass_fds: Sequence[int] = ()) -> Sample:
         """Any command, timed; what was written before is on the disk first."""
         os.sync()
-        return timed(argv, env=self.environment, cwd=cwd, log=self.root / "log")
+        log = self.root / "log"
+        return timed(argv, env=self.environment, cwd=cwd, log=log, pass_fds=pass_fds)
