@@ -39,9 +39,7 @@ def status_stanza(control: str, conffiles: Mapping[str, str], *, waiting: bool =
     lines.insert(head + 1, "Status: install ok unpacked")
     if conffiles:
         lines.append("Conffiles:")
-        lines += [
-            f" {path} {'newconffile' if waiting else md5}" for path, md5 in conffiles.items()
-        ]
+        lines += [f" {path} {'newconffile' if waiting else md5}" for path, md5 in conffiles.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import contextlib
 import posixpath
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from dolmen.image.admin import (
 from dolmen.image.closure import base_packages, configuration_order
 from dolmen.image.compose import Closure, compose_base, compose_image
 from dolmen.image.configure import Plan, configure
+from dolmen.image.joined import Joined
 from dolmen.image.normalise import dropped, normalise
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.model.digest import digest_text
@@ -82,44 +84,58 @@ class _Build:
     def __init__(self, lock: Lock, store: Store, emit: Emit, conditions: Conditions) -> None:
         self.lock = lock
         self.store = store
-        self.emit = emit
+        self.emit: Emit = emit
         self.conditions = conditions
         order = configuration_order(lock)
         self.base_packages = base_packages(lock)
         base = {p.key for p in self.base_packages}
+        self.base_key = base_key(lock, self.base_packages)
         self.interpreter = bytecode.interpreter_key(lock)
         self.extra_packages = tuple(p for p in order if p.key not in base)
 
     def image(self, key: Sha256) -> Image:
-        self.import_missing()
-        closure = Closure(
-            self.lock,
-            self.base_packages,
-            self.extra_packages,
-            {p.sha256: self.store.package(p.sha256) for p in self.lock.packages},
+        base = self.store.image(self.base_key)
+        missing = [p for p in self.lock.packages if not self.store.has_package(p.sha256)]
+        base_keys = {p.key for p in self.base_packages}
+        first = [p for p in missing if p.key in base_keys]
+        rest = [p for p in missing if p.key not in base_keys]
+        parts = bool(first) + bool(rest)
+        configured = (base is None) + bool(self.extra_packages)
+        self.emit = Joined(
+            self.emit,
+            {Phase.FETCH: parts, Phase.IMPORT: parts, Phase.CONFIGURE: configured},
         )
-        base = self.base(closure)
+        self.fetch(first)
+        if base is None:
+            # The base needs one processor, mostly; the other packages are imported meanwhile.
+            with ThreadPoolExecutor(1, thread_name_prefix="base") as pool:
+                future = pool.submit(self.base)
+                self.fetch(rest)
+                base = future.result()
+        else:
+            self.fetch(rest)
+        closure = self.closure(self.extra_packages)
         image = self.extend(closure, base, key) if closure.extra else self.mark(base, key)
         self.store.realise(image, emit=self.emit)
         self.store.record_image(key, image)
         return image
 
-    def import_missing(self) -> None:
-        wanted = [p for p in self.lock.packages if not self.store.has_package(p.sha256)]
-        if not wanted:
-            return
-        debs = archive.fetch(self.lock, wanted, cache=self.store.debs, emit=self.emit)
-        self.store.import_packages(debs, emit=self.emit)
+    def fetch(self, wanted: Sequence[LockedPackage]) -> None:
+        if wanted:
+            debs = archive.fetch(self.lock, wanted, cache=self.store.debs, emit=self.emit)
+            self.store.import_packages(debs, emit=self.emit)
 
-    def base(self, closure: Closure) -> Image:
-        key = base_key(self.lock, closure.base)
-        image = self.store.image(key)
-        if image is not None:
-            return image
-        with self.store.locked(f"base-{key}", shared=False, emit=self.emit):
-            image = self.store.image(key)
+    def closure(self, extra: tuple[LockedPackage, ...]) -> Closure:
+        packages = (*self.base_packages, *extra)
+        trees = {p.sha256: self.store.package(p.sha256) for p in packages}
+        return Closure(self.lock, self.base_packages, extra, trees)
+
+    def base(self) -> Image:
+        with self.store.locked(f"base-{self.base_key}", shared=False, emit=self.emit):
+            image = self.store.image(self.base_key)
             if image is not None:
                 return image
+            closure = self.closure(())
             with self.store.tree_builder() as builder:
                 compose_base(builder, self.store, closure)
                 composed = builder.commit(durable=False)
@@ -130,9 +146,9 @@ class _Build:
                 force=True,
                 dpkg_version=self.dpkg_version(),
             )
-            image = self.configured(composed, plan, key, ())
+            image = self.configured(composed, plan, self.base_key, ())
             self.store.realise(image)
-            self.store.record_image(key, image)
+            self.store.record_image(self.base_key, image)
             return image
 
     def extend(self, closure: Closure, base: Image, key: Sha256) -> Image:

@@ -41,7 +41,7 @@ class Closure:
     lock: Lock
     base: tuple[LockedPackage, ...]
     extra: tuple[LockedPackage, ...]
-    trees: Mapping[str, PackageTree]
+    trees: Mapping[Sha256, PackageTree]
 
     def tree(self, package: LockedPackage) -> PackageTree:
         """The imported tree of a package."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dolmen.image.admin import Diversion
-from dolmen.model import LockedPackage
+from dolmen.model import LockedPackage, Sha256
 from dolmen.model.relation import parse_relations
 from dolmen.store import PackageTree, PathEntry, usrmerged
 from dolmen.support.errors import PackageError
@@ -49,7 +49,7 @@ Compare = Callable[[str, str], int]
 
 def place(
     packages: Sequence[LockedPackage],
-    trees: Mapping[str, PackageTree],
+    trees: Mapping[Sha256, PackageTree],
     diversions: Iterable[Diversion],
     compare: Compare,
 ) -> dict[tuple[str, str], Placement]:
