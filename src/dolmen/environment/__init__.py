@@ -1,45 +1,62 @@
-"""Directories with a manifest, a lock and generations: what people work in."""
+"""Directories with a manifest, a lock and generations: what people work in.
 
-from dolmen.environment.adhoc import ad_hoc
-from dolmen.environment.backend import Backend, Realised, Rooms
-from dolmen.environment.changes import Change, Changes, compare
-from dolmen.environment.entering import prepare
-from dolmen.environment.layout import Environment, find_environment, open_environment
-from dolmen.environment.live import list_generations, rollback, switch
-from dolmen.environment.operations import (
-    Outcome,
-    check,
-    host_suite,
-    initialise,
-    install,
-    lock,
-    remove,
-    sync,
-)
-from dolmen.environment.verifying import verify
+Names are imported when they are first used: a command that finds nothing to do is over in the time
+that importing all of this would take.
+"""
 
-__all__ = [
-    "Backend",
-    "Change",
-    "Changes",
-    "Environment",
-    "Outcome",
-    "Realised",
-    "Rooms",
-    "ad_hoc",
-    "check",
-    "compare",
-    "find_environment",
-    "host_suite",
-    "initialise",
-    "install",
-    "list_generations",
-    "lock",
-    "open_environment",
-    "prepare",
-    "remove",
-    "rollback",
-    "switch",
-    "sync",
-    "verify",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dolmen.environment.adhoc import ad_hoc as ad_hoc
+    from dolmen.environment.backend import Backend as Backend
+    from dolmen.environment.backend import Realised as Realised
+    from dolmen.environment.backend import Rooms as Rooms
+    from dolmen.environment.changes import Change as Change
+    from dolmen.environment.changes import Changes as Changes
+    from dolmen.environment.changes import compare as compare
+    from dolmen.environment.entering import prepare as prepare
+    from dolmen.environment.layout import Environment as Environment
+    from dolmen.environment.layout import find_environment as find_environment
+    from dolmen.environment.layout import open_environment as open_environment
+    from dolmen.environment.live import list_generations as list_generations
+    from dolmen.environment.live import rollback as rollback
+    from dolmen.environment.live import switch as switch
+    from dolmen.environment.operations import Outcome as Outcome
+    from dolmen.environment.operations import check as check
+    from dolmen.environment.operations import host_suite as host_suite
+    from dolmen.environment.operations import initialise as initialise
+    from dolmen.environment.operations import install as install
+    from dolmen.environment.operations import lock as lock
+    from dolmen.environment.operations import remove as remove
+    from dolmen.environment.operations import sync as sync
+    from dolmen.environment.verifying import verify as verify
+
+_PLACES = {
+    "adhoc": ("ad_hoc",),
+    "backend": ("Backend", "Realised", "Rooms"),
+    "changes": ("Change", "Changes", "compare"),
+    "entering": ("prepare",),
+    "layout": ("Environment", "find_environment", "open_environment"),
+    "live": ("list_generations", "rollback", "switch"),
+    "operations": (
+        "Outcome",
+        "check",
+        "host_suite",
+        "initialise",
+        "install",
+        "lock",
+        "remove",
+        "sync",
+    ),
+    "verifying": ("verify",),
+}
+_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -27,7 +27,7 @@ from dolmen.environment.operations import host_suite, sync
 from dolmen.model import Spec, parse_manifest, render_lock
 from dolmen.model.digest import digest_text
 from dolmen.model.editing import add_packages, new_manifest
-from dolmen.support.clock import now
+from dolmen.support.clock import wall
 from dolmen.support.errors import HostError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import remove_tree, symlink_atomic
@@ -69,7 +69,8 @@ def ad_hoc(
             replace_text(environment.manifest, text)
         if environment.lock_text() is None:
             replace_text(environment.lock, render_lock(lock))
-    sync(environment, backend=backend, command="shell", mode="frozen", emit=emit)
+    label = "+".join(spec.name for spec in specs)
+    sync(environment, backend=backend, command="shell", mode="frozen", name=label, emit=emit)
     with _held(shells, emit):
         if environment.manifest.exists():
             name.parent.mkdir(exist_ok=True)
@@ -93,7 +94,7 @@ def touch(environment: Environment) -> None:
 def expire(backend: Backend, *, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
     """Remove what was not entered for `age` seconds; with the lock of all shells held."""
     shells = backend.store_path / "shells"
-    limit = now().timestamp() - age
+    limit = wall() - age
     gone: list[Path] = []
     for entry in sorted(shells.iterdir()):
         if entry.name == "names" or not entry.is_dir():

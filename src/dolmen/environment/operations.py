@@ -173,13 +173,14 @@ def sync(
     command: str,
     mode: str = "warn",
     anew: bool = False,
+    name: str | None = None,
     emit: Emit = ignore,
 ) -> Outcome:
     """Make what the lock says; never solve.
 
     `mode` says what to do about a lock that no longer answers the manifest: "warn", "locked"
     (raise StaleError) or "frozen" (do not even look at the manifest). `anew` makes a generation
-    even where the live one seems to be right.
+    even where the live one seems to be right. `name` shows in prompts (None: the directory's).
     """
     start = monotonic()
     if mode != "frozen":
@@ -221,6 +222,7 @@ def sync(
             image=image,
             backend=backend,
             command=command,
+            name=name,
         )
         return _outcome(environment, record, compare(old, found), start)
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import re
 import time
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def now() -> datetime:
     """The current time, UTC, whole seconds; SOURCE_DATE_EPOCH wins where it is set."""
+    from datetime import UTC, datetime
+
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     stamp = int(epoch) if re.fullmatch(r"[0-9]{1,11}", epoch) else int(time.time())
     return datetime.fromtimestamp(stamp, UTC)
