@@ -236,7 +236,8 @@ def control_fields(deb: Path) -> dict[str, str]:
             if name.endswith(".zst"):
                 body = _zstd_unstored(body)
             with tarfile.open(fileobj=io.BytesIO(body), mode="r:*") as archive:
-                member = archive.extractfile("./control")
+                names = [name for name in archive.getnames() if name in ("./control", "control")]
+                member = archive.extractfile(names[0])
                 assert member is not None
                 return _parse_control(member.read().decode())
     raise ValueError(f"{deb} has no control member")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FACTOR = 4
 #: The same in terms of the .deb's own size, for those that declare nothing; bombs reach 6000.
 _RATIO = 50
-_SLACK = 64 << 20
+_SLACK = 16 << 20
 _CAP = 64 << 30
 _MAX_ENTRIES = 1_000_000
 _KEPT_XATTRS = frozenset({"security.capability"})

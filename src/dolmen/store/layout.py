@@ -88,9 +88,13 @@ def _create(path: Path) -> None:
         for name in DIRECTORIES:
             (path / name).mkdir(exist_ok=True, mode=0o755)
         _probe_xattrs(path)
-        from dolmen.store.repository import Repository
+        if not (path / "repo").is_dir():
+            from dolmen.store.repository import create_repository
+            from dolmen.store.scratch import scratch
 
-        Repository(path / "repo").create()
+            with scratch(path / "tmp") as work:
+                create_repository(work / "repo")
+                (work / "repo").rename(path / "repo")
         write_atomic(path / "format", f"{FORMAT}\n")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import Protocol
 
 from dolmen.model import Sha256
 from dolmen.store.tree import Directory
+
+#: Loops of links end here.
+_MAX_STEPS = 1000
 
 
 class Links(Protocol):
@@ -56,14 +58,34 @@ def _merge(
 
 
 def _through(root: Directory, path: str, checksum: Sha256, reader: Links) -> Directory | None:
-    """The directory that a symbolic link in the tree leads to."""
-    for _ in range(40):
-        target = reader.link_target(checksum)
+    """The directory that the symbolic link `checksum` at `path` leads to, None where it ends."""
+    target = reader.link_target(checksum)
+    if target is None:
+        return None
+    left = _parts(target)
+    here = [] if target.startswith("/") else _parts(path)[:-1]
+    for _ in range(_MAX_STEPS):
+        if not left:
+            found = root.find("/".join(here))
+            return found if isinstance(found, Directory) else None
+        part = left.pop(0)
+        if part == "..":
+            del here[-1:]
+            continue
+        found = root.find("/".join((*here, part)))
+        if found is None:
+            return None
+        if isinstance(found, Directory):
+            here.append(part)
+            continue
+        target = reader.link_target(found)
         if target is None:
             return None
-        path = posixpath.normpath(posixpath.join("/", posixpath.dirname(path), target)).strip("/")
-        found = root.find(path)
-        if found is None or isinstance(found, Directory):
-            return found
-        checksum = found
+        left = _parts(target) + left
+        if target.startswith("/"):
+            here = []
     return None
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]

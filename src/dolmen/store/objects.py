@@ -153,7 +153,7 @@ class Objects:
         return os.path.lexists(self.path(checksum, kind))
 
     def read(self, checksum: str, kind: str = "file") -> bytes:
-        """An object's bytes (of a symbolic link: its target).
+        """An object's bytes as they are on disk; for symbolic links see `link_target`.
 
         Raises StoreError (reason "object-missing").
         """

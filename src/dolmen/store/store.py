@@ -97,7 +97,7 @@ class Store:
         return parse_index(self.read_object(root.files["index.json"]), root.dirs["data"])
 
     def read_object(self, checksum: str) -> bytes:
-        """The content of a file object (of a symbolic link: its target)."""
+        """The content of a regular file's object; raises StoreError ("object-missing")."""
         return self._objects.read(checksum)
 
     def link_target(self, checksum: str) -> str | None:

@@ -1,12 +1,12 @@
 """Writing objects: first into quarantine, then, all at once and durably, into the repository.
 
 The files are libostree's own for mode bare-user (`ostree-repo-commit.c`): content as it is (of a
-symbolic link: its target), owner, mode and attributes in the xattr `user.ostreemeta`, permission
-bits masked by 0775, time stamp 0. They are written here and not through `OSTree.Repo` for three
-reasons, all seen with 2022.7: with fsync off it gives objects their names before their content is
-safe, with fsync on an aborted transaction is resumed by the next one (what a refused .deb left
-would become visible), and a call through introspection costs three times what the writing does.
-Tests hold the files against libostree's, byte by byte, and `ostree fsck` reads them.
+symbolic link: its target and a NUL), owner, mode and attributes in the xattr `user.ostreemeta`,
+permission bits masked by 0775, time stamp 0. They are written here and not through `OSTree.Repo`
+for three reasons, all seen with 2022.7: with fsync off it gives objects their names before their
+content is safe, with fsync on an aborted transaction is resumed by the next one (what a refused
+.deb left would become visible), and a call through introspection costs three times what the
+writing does. Tests hold the files against libostree's, byte by byte, and `ostree fsck` reads them.
 """
 
 from __future__ import annotations

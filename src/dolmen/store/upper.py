@@ -69,7 +69,7 @@ class _Reader:
         name = entry.name
         if kind == stat.S_IFDIR:
             child = into.dirs.get(name)
-            if child is None or _is_opaque(entry.path):
+            if _is_opaque(entry.path) or child is None:
                 child = Directory(self._transaction.objects)
                 into.place(name, child)
             child.set_mode(status.st_mode & 0o1777)

@@ -44,7 +44,7 @@ def _walk(objects: Objects, tree: str, meta: str, path: str) -> Iterator[WalkEnt
         checksum = content.files[name]
         mode = objects.mode(checksum)
         if stat.S_ISLNK(mode):
-            target = objects.read(checksum).decode()
+            target = objects.read_link(checksum).decode()
             yield WalkEntry(below, "l", 0o777, checksum, target)
         else:
             yield WalkEntry(below, "f", stat.S_IMODE(mode), checksum)
