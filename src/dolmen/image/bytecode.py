@@ -59,6 +59,9 @@ def replacements(lower: Path, files: Path) -> Iterator[tuple[Path, str]]:
         os.utime(copy, (0, 0))
         stand_in = files / f"py_compile-{version}"
         stand_in.write_text(resources.files("dolmen").joinpath("data/py_compile.py").read_text())
+        # A .pyc takes its source's mode, which must not depend on our umask.
+        stand_in.chmod(module.stat().st_mode & 0o777)
+        copy.chmod(module.stat().st_mode & 0o777)
         yield stand_in, f"/usr/lib/python{version}/py_compile.py"
 
 
