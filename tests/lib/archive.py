@@ -146,7 +146,8 @@ class Archive:
                 for entry in self.entries.get(suite, [])
                 if entry["Architecture"] in (architecture, "all")
             )
-            raw = (packages(text) if packages is not None else text).encode()
+            text = packages(text) if packages is not None else text
+            raw = text.encode(errors="surrogateescape")
             stem = f"main/binary-{architecture}/Packages"
             contents |= {
                 stem: raw,

@@ -11,8 +11,9 @@ import apt_pkg
 
 from dolmen.archive.marks import went_backwards
 from dolmen.archive.release import Release, date_stamp
+from dolmen.archive.storage import disk_full
 from dolmen.support.clock import monotonic
-from dolmen.support.errors import ArchiveError
+from dolmen.support.errors import ArchiveError, DolmenError
 from dolmen.support.events import Emit, Phase, PhaseProgress
 
 #: A mirror that sends fewer bytes than this in the time allowed is given up.
@@ -46,7 +47,7 @@ _FAULTS: Sequence[tuple[str, str, str]] = (
     ),
     (r"does not have a Release file", "no-such-suite", "has no such suite"),
     (r"\b404\b|\b410\b|File not found|Not Found", "mirror-gone", "no longer has this file"),
-    (r"No space left|Disk quota", "disk-full", "could not be stored: the disk is full"),
+    (r"No space left|Disk quota", "disk-full", ""),
 )
 
 _HINTS: Mapping[str, str] = {
@@ -144,7 +145,7 @@ def acquire(before: Mapping[str, Release], slow: float, emit: Emit) -> int:
     `before`: the Release files that were there, by the name of their file; `slow`: the
     seconds that a mirror may send next to nothing.
     Raises ArchiveError; reasons are those of `_FAULTS`, "network" for everything that the net
-    did, and "mirror-went-backwards".
+    did, and "mirror-went-backwards"; and StoreError ("disk-full").
     """
     progress = _Progress(slow, emit)
     sources: Any = apt_pkg.SourceList()
@@ -178,7 +179,7 @@ def acquire(before: Mapping[str, Release], slow: float, emit: Emit) -> int:
     return int(progress.fetched_bytes)
 
 
-def _error(message: str, failed: Sequence[tuple[str, str]]) -> ArchiveError:
+def _error(message: str, failed: Sequence[tuple[str, str]]) -> DolmenError:
     texts = [(uri, text) for uri, text in failed if text] or [("", message)]
     everything = "\n".join([*(text for _uri, text in texts), message])
     pattern, reason, prose = next(
@@ -186,6 +187,8 @@ def _error(message: str, failed: Sequence[tuple[str, str]]) -> ArchiveError:
         (".", "network", "cannot be reached"),
     )
     uri, text = next(((u, t) for u, t in texts if re.search(pattern, t)), texts[0])
+    if reason == "disk-full":
+        return disk_full(apt_pkg.config.find_dir("Dir::State::lists"))
     shown = re.sub(r"^[a-z]+:(?=/)(?!//)", "", uri) or "the archive"
     hint = _HINTS.get(reason)
     if hint is not None:

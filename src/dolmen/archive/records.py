@@ -47,9 +47,17 @@ class Records:
         self._of_file: dict[int, int] = {}
 
     def section(self, version: Any) -> Any:
-        """The index stanza of a version."""
+        """The index stanza of a version; raises ArchiveError ("bad-index") where it is none."""
         self._records.lookup(self._file(version))
-        return apt_pkg.TagSection(self._records.record)
+        try:
+            return apt_pkg.TagSection(self._records.record)
+        except (ValueError, SystemError):
+            # a NUL byte, or not UTF-8
+            raise ArchiveError(
+                f"the index holds a stanza that is not text: {version.parent_pkg.name}",
+                reason="bad-index",
+                hint="name another mirror in dolmen.toml, and tell whoever signs this one",
+            ) from None
 
     def release(self, package_file: Any) -> int:
         """Which Release file an index file belongs to."""

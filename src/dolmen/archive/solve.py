@@ -15,6 +15,7 @@ from dolmen.archive.configuration import SourceSet, prepare, source_set
 from dolmen.archive.protocol import read_line
 from dolmen.archive.snapshot import effective_uris
 from dolmen.archive.sources import DEBIAN_KEYRING, default_sources
+from dolmen.archive.storage import storage_error
 from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile, Source
 from dolmen.support.errors import ArchiveError, HostError
 from dolmen.support.events import Emit, ignore
@@ -62,7 +63,10 @@ def solve(
     sources = manifest.sources or default_sources(manifest.suite)
     architectures = _architectures(manifest)
     chosen = source_set(sources, architectures, state, snapshots=snapshots)
-    prepare(chosen)
+    try:
+        prepare(chosen)
+    except OSError as error:
+        raise storage_error(error) from None
     request = {
         "root": str(chosen.root),
         "marks": str(state / "marks"),
@@ -161,8 +165,3 @@ def _lock(result: Mapping[str, Any], manifest: Manifest, architectures: tuple[st
         releases=tuple(ReleaseFile(**values) for values in result["releases"]),
         packages=tuple(sorted(packages, key=lambda package: package.key)),
     )
-
-
-def sources_of(manifest: Manifest) -> tuple[Source, ...]:
-    """The sources a manifest stands for: its own, or the host's re-targeted ones."""
-    return manifest.sources or default_sources(manifest.suite)

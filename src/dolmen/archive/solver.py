@@ -95,16 +95,19 @@ class Solver:
         wanted = {package.id: package for package in essential}
         wanted |= {request.package.id: request.package for request in requests}
         resolver = apt_pkg.ProblemResolver(depcache)
-        for package in wanted.values():
-            resolver.clear(package)
-            resolver.protect(package)
-            depcache.mark_install(package, False)
-        for package in wanted.values():
-            depcache.mark_install(package, True)
-        try:
-            resolver.resolve(True)
-        except apt_pkg.Error:
-            return False
+        # a group, or apt looks for garbage among all packages after every single mark
+        group: Any = apt_pkg.ActionGroup(depcache)
+        with group:
+            for package in wanted.values():
+                resolver.clear(package)
+                resolver.protect(package)
+                depcache.mark_install(package, False)
+            for package in wanted.values():
+                depcache.mark_install(package, True)
+            try:
+                resolver.resolve(True)
+            except apt_pkg.Error:
+                return False
         return not depcache.broken_count and all(
             depcache.marked_install(package) for package in wanted.values()
         )

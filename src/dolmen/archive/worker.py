@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dolmen.archive.protocol import event_writer, write_error, write_result
+from dolmen.archive.storage import storage_error
 from dolmen.support.errors import DolmenError
 from dolmen.support.events import Emit
 
@@ -28,7 +29,8 @@ def main() -> int:
         write_result(out, _serve(request, event_writer(out)))
     except DolmenError as error:
         write_error(out, error)
-        return error.exit_code
+    except OSError as error:
+        write_error(out, storage_error(error))
     return 0
 
 

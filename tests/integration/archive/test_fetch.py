@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dolmen.archive import download, fetch
+from dolmen.archive import crew, download, fetch
 from dolmen.model import Lock, LockedPackage, ReleaseFile, Sha256
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Event, PhaseFinished, PhaseProgress
@@ -264,8 +264,7 @@ def test_a_trickle_is_cut_off(
     lock: Lock, cache: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R10: one byte now and then keeps every socket time-out from firing."""
-    module = sys.modules["dolmen.archive.fetch"]
-    monkeypatch.setattr(module, "SLOW_SECONDS", 0.6)
+    monkeypatch.setattr(crew, "SLOW_SECONDS", 0.6)
     monkeypatch.setattr(download, "TRIES", 1)
 
     def trickle(handler: Handler) -> None:

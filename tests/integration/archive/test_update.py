@@ -192,6 +192,7 @@ def test_control_characters_do_not_reach_the_lock(solved: Solve, archive: Archiv
         lambda text: text.replace("Depends: libhello (>= 1.0)", "Depends: libhello (>= 1.0"),
         lambda text: text.replace("Package: hello", "Pakcage: hello"),
         lambda text: text.replace("Version: 1.0", "Version: " + "1" * 5000),
+        lambda text: text.replace("synthetic", "\udcff"),
         lambda text: "\x00" * 1000,
         lambda text: text.replace("Depends: ", "Depends: " + "a | " * 40_000),
     ],
@@ -200,12 +201,15 @@ def test_strange_indexes(solved: Solve, archive: Archive, mangle: Callable[[str]
     """R12: signed, but nothing that Debian would make; an error or an answer, never a crash."""
     solved("hello")
     archive.publish(packages=mangle)
+    reason = "answered"
     try:
         lock = solved("hello")
     except DolmenError as error:
-        assert error.reason in ("bad-index", "unknown-package", "unsatisfiable", "weak-hashes")
+        reason = error.reason
     else:
         assert parse_lock(render_lock(lock)) == lock
+    expected = ("answered", "bad-index", "unknown-package", "unsatisfiable", "weak-hashes")
+    assert reason in expected
 
 
 @pytest.mark.parametrize("field", ["Origin", "Label", "Codename"])
