@@ -112,7 +112,7 @@ class FakeBackend:
         self.step("host_files")
         directory.mkdir()
 
-    def launcher(self, tree: Path, *, name: str) -> str:
+    def launcher(self, tree: Path, *, name: str, state: Path) -> str:
         self.step("launcher")
         return LAUNCHER.format(tree=tree)
 

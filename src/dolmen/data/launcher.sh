@@ -171,7 +171,24 @@ case @STORE@/ in
 esac
 if [ "$dolmen_share" ]; then
     [ -z "$dolmen_pure" ] || [ "$dolmen_image" ] || dolmen_share=$dolmen_cwd
-    set -- --bind "$dolmen_share" "$dolmen_share" "$@"
+    dolmen_bind=--bind
+    # What a confined command may write must not be run outside of its sandbox later: launchers
+    # and store are read-only where the working directory would show them. The directories between
+    # are mount points too, since those cannot be renamed to put others in their place.
+    if [ "$dolmen_pure" ]; then
+        for dolmen_guarded in @GUARDED@; do
+            case $dolmen_share/ in "$dolmen_guarded"/*) dolmen_bind=--ro-bind ;; esac
+            case $dolmen_guarded/ in "$dolmen_share"/*) ;; *) continue ;; esac
+            [ "$dolmen_guarded" != "$dolmen_share" ] || continue
+            set -- --ro-bind-try "$dolmen_guarded" "$dolmen_guarded" "$@"
+            dolmen_guarded=${dolmen_guarded%/*}
+            while [ "$dolmen_guarded" != "$dolmen_share" ]; do
+                set -- --bind-try "$dolmen_guarded" "$dolmen_guarded" "$@"
+                dolmen_guarded=${dolmen_guarded%/*}
+            done
+        done
+    fi
+    set -- "$dolmen_bind" "$dolmen_share" "$dolmen_share" "$@"
     [ -z "$dolmen_cover" ] || set -- --tmpfs "$dolmen_cover" "$@"
 fi
 

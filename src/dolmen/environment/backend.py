@@ -51,8 +51,11 @@ class Backend(Protocol):
         """Build a lock's image again from nothing and compare."""
         ...
 
-    def launcher(self, tree: Path, *, name: str) -> str:
-        """The text of the launcher that enters a realised tree; `name` shows in prompts."""
+    def launcher(self, tree: Path, *, name: str, state: Path) -> str:
+        """The text of the launcher that enters a realised tree; `name` shows in prompts.
+
+        `state` is the `.dolmen` that it lies in: confined commands must not write there.
+        """
         ...
 
     def host_files(self, directory: Path, tree: Path) -> None:
@@ -129,7 +132,7 @@ class Rooms:
 
         return verify(lock, self.store, emit=emit)
 
-    def launcher(self, tree: Path, *, name: str) -> str:
+    def launcher(self, tree: Path, *, name: str, state: Path) -> str:
         """The sandbox room's plain-sh launcher; without its tree it asks us to make it again."""
         import shlex
 
@@ -139,7 +142,7 @@ class Rooms:
         again = (
             f'dolmen --store {shlex.quote(str(self.store_path))} -C "$dolmen_here/../../.." shell'
         )
-        return launcher(tree, name=name, fallback=again, store=self.store_path)
+        return launcher(tree, name=name, fallback=again, store=self.store_path, guarded=(state,))
 
     def host_files(self, directory: Path, tree: Path) -> None:
         """The caller's lines in passwd and group, and the seccomp filters."""

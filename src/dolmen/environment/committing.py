@@ -55,7 +55,7 @@ def commit(
         {
             MANIFEST_NAME: texts[0],
             LOCK_NAME: texts[1],
-            generations.LAUNCH: backend.launcher(image.tree, name=name),
+            generations.LAUNCH: backend.launcher(image.tree, name=name, state=environment.state),
         },
         dict.fromkeys(backend.commands(image.tree, lock), f"../{generations.LAUNCH}"),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def launcher(
     fallback: str = "",
     shell_environment: Mapping[str, str] | None = None,
     store: Path | None = None,
+    guarded: Sequence[Path] = (),
 ) -> str:
     """The text of the script `launch` that enters `tree` (absolute, realised, whole).
 
@@ -46,7 +47,8 @@ def launcher(
     text, a command that is executed with the same options and command when the tree or bubblewrap
     is missing; `$dolmen_here` in it is the script's directory. `shell_environment` is set inside
     only. `store` is shown read-only where sharing the user's home would show it writable (None: the
-    one whose `trees` directory holds `tree`).
+    one whose `trees` directory holds `tree`). With --pure it and what is `guarded` (directories of
+    scripts that run outside of the sandbox, absolute) are read-only wherever they are.
 
     The script exits with the command's code, 128+N when a signal N ended it, 126 and 127 as sh
     does, 125 when it could not be entered, 2 on bad usage. Raises OSError when the tree cannot be
@@ -74,6 +76,7 @@ def launcher(
         "PATH": quote(IMAGE_PATH),
         "SHELL": quote(image_shell(tree, "/bin/bash")),
         "STORE": quote(str(store.absolute())),
+        "GUARDED": words(str(path) for path in (store.absolute(), *guarded)),
         "LOCALES": "yes" if has_locales(tree) else "''",
         "TREE_OPTIONS": words(tree_options(tree)),
         "IDENTITY": " ".join(

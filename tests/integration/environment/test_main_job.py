@@ -240,3 +240,37 @@ def test_a_copy_brings_no_launcher(mine: Dolmen, tmp_path: Path) -> None:
     shutil.copytree(mine.directory, copy, symlinks=True)
     (copy / ".dolmen/generations/1/launch").write_text("#!/bin/sh\necho evil\n")
     assert replace(mine, directory=copy).ok("run", "jq", "-n", "1") == "1\n"
+
+
+ATTACK = """
+for path in .dolmen/current/launch web/.dolmen/current/launch; do
+    [ ! -e "$path" ] || echo 'echo evil' >"$path"
+done
+rm -rf .dolmen/current web/.dolmen/current
+mv .dolmen old; mv web moved
+[ -d .dolmen ] || [ -d web ] || echo renamed
+: >own && echo wrote
+"""
+
+
+def test_a_confined_command_cannot_change_launchers(mine: Dolmen) -> None:
+    """They are scripts that run outside of the sandbox; the directory around them is writable."""
+    launcher = mine.directory / ".dolmen/current/launch"
+    text = launcher.read_text()
+    state = mine.directory / ".dolmen"
+    for cwd in (mine.directory, mine.directory.parent):
+        done = mine(
+            "--dir", mine.directory, "run", "--pure", "sh", "-c",
+            ATTACK.replace("web", mine.directory.name), cwd=cwd,
+        )  # fmt: skip
+        assert done.stdout == b"wrote\n"
+        assert (cwd / "own").exists()
+        assert launcher.read_text() == text
+    done = mine("--dir", mine.directory, "run", "--pure", "sh", "-c", "echo x >root", cwd=state)
+    assert done.returncode != 0
+    assert mine.ok("run", "jq", "-n", "1") == "1\n"
+
+
+def test_a_development_shell_may_write_its_own_directory(mine: Dolmen) -> None:
+    mine.ok("run", "touch", "own")
+    assert (mine.directory / "own").exists()
