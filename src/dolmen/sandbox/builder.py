@@ -13,6 +13,7 @@ Limits: a time-out for the whole job; RLIMIT_FSIZE per file; a bound on the numb
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import selectors
@@ -75,7 +76,8 @@ class BuildJob:
 
     `lower` is the checkout, `scratch` a directory on a file system with user xattrs where `upper`
     appears (an `upper` left there by an earlier job is built upon). `files` is bound read-only at
-    /run/dolmen. `timeout` counts seconds. `writable` binds host directories below that path.
+    /run/dolmen. `timeout` counts seconds. `writable` pairs host directories with where they are
+    bound for writing. `max_tasks` bounds processes and threads.
     """
 
     lower: Path
@@ -86,6 +88,7 @@ class BuildJob:
     files: Path | None = None
     hostname: str = "dolmen"
     writable: tuple[tuple[Path, str], ...] = field(default=())
+    max_tasks: int = MAX_TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ def _argv(job: BuildJob, status_fd: int) -> list[str]:
         bwrap += ["--setenv", name, value]
     return [
         *("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "--"),
-        *("sh", "-c", _SETUP, "sh", str(MAX_FILE_SIZE // 512), str(MAX_TASKS)),
+        *("sh", "-c", _SETUP, "sh", str(MAX_FILE_SIZE // 512), str(job.max_tasks)),
         *(*bwrap, "--", *job.argv),
     ]
 
@@ -224,7 +227,7 @@ def _watch(
     """Hand on lines until the job ends (returns "") or must be ended (returns why)."""
     assert child.stdout is not None
     deadline = time.monotonic() + job.timeout
-    tasks = TaskBound(MAX_TASKS)
+    tasks = TaskBound(job.max_tasks)
     cutter = _Lines(on_line)
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
@@ -304,8 +307,13 @@ class _Lines:
 
 @contextmanager
 def _pipe() -> Iterator[tuple[int, int]]:
-    """A pipe; the caller may close the write end itself."""
-    read, write = os.pipe()
+    """A pipe; the caller may close the write end itself.
+
+    Its number is far from those that _SETUP and the shell use themselves.
+    """
+    read, low = os.pipe()
+    write = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 64)
+    os.close(low)
     try:
         yield read, write
     finally:
