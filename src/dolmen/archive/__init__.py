@@ -5,8 +5,9 @@ configuration is global to a process.
 """
 
 from dolmen.archive.fetch import fetch
+from dolmen.archive.prune import prune
 from dolmen.archive.solve import solve
 from dolmen.archive.sources import default_sources
 from dolmen.archive.versions import compare_versions
 
-__all__ = ["compare_versions", "default_sources", "fetch", "solve"]
+__all__ = ["compare_versions", "default_sources", "fetch", "prune", "solve"]

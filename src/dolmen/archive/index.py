@@ -19,10 +19,10 @@ import apt_pkg
 
 from dolmen.archive.acquire import acquire
 from dolmen.archive.marks import Marks
-from dolmen.archive.release import Release, check_pinned, read_release
+from dolmen.archive.release import Release, check_pinned, lacks, read_release
 from dolmen.support.clock import monotonic, wall
 from dolmen.support.errors import ArchiveError
-from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted
+from dolmen.support.events import Emit, Notice, Phase, PhaseFinished, PhaseStarted
 from dolmen.support.files import remove_tree, write_atomic
 from dolmen.support.locking import locked as hold
 
@@ -61,11 +61,13 @@ class Index:
         if not self._due(refresh):
             with hold(lock, what=what, shared=True, emit=self._emit):
                 if not self._due(refresh):
+                    os.utime(lock)
                     yield
                     return
         with hold(lock, what=what, emit=self._emit):
             if self._due(refresh):
                 self._update(locked)
+            os.utime(lock)
             yield
 
     def cache(self) -> Any:
@@ -139,6 +141,9 @@ class Index:
                 check_pinned(release, source["snapshot"], locked)
             else:
                 self._marks.check(release, source)
+            for what in lacks(release, source, apt_pkg.get_architectures()):
+                text = f"{release.uri} has no {what} in suite {release.suite}"
+                self._emit(Notice(text, "warning"))
         for release, source in zip(releases, self._source_of(releases), strict=True):
             if not source["snapshot"]:
                 self._marks.record(release, source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ class Release:
     """One Release file: where it is from, what it says of itself, and its digest.
 
     `uri` is the archive's root with a final slash; `date` and `valid_until` are stamps
-    (YYYYMMDDTHHMMSSZ), empty where the file has none; `stem` is the prefix of the names that apt
+    (YYYYMMDDTHHMMSSZ), empty where the file has none; `components` and `architectures` are what it
+    offers, separated by blanks; `stem` is the prefix of the names that apt
     gives to the index files of this suite.
     """
 
@@ -34,6 +35,8 @@ class Release:
     label: str
     codename: str
     archive: str
+    components: str
+    architectures: str
     stem: str
 
     @property
@@ -75,6 +78,8 @@ def read_release(lists: Path, uri: str, suite: str) -> Release:
         label=_word(section.get("Label", "")),
         codename=_word(section.get("Codename", "")),
         archive=_word(section.get("Suite", "")),
+        components=_word(section.get("Components", "")),
+        architectures=_word(section.get("Architectures", "")),
         stem=stem,
     )
 
@@ -84,6 +89,19 @@ def signed_section(path: Path) -> Any:
     fd = apt_pkg.open_maybe_clear_signed_file(str(path))
     with open(fd, "rb", closefd=True) as stream, apt_pkg.TagFile(stream) as tags:
         return next(iter(tags), None) or {}
+
+
+def lacks(release: Release, source: Mapping[str, Any], architectures: Sequence[str]) -> list[str]:
+    """What a source or a manifest asks for and this suite does not offer, in words.
+
+    apt only skips it, and everything in it would be an unknown package.
+    """
+    # some archives write "updates/main" for what sources call main
+    offered = {name.rpartition("/")[2] for name in release.components.split()}
+    wanted = [name for name in source["components"] if name.rpartition("/")[2] not in offered]
+    found = [f"component {name}" for name in wanted] if offered else []
+    known = release.architectures.split()
+    return found + [f"architecture {name}" for name in architectures if known and name not in known]
 
 
 def check_pinned(release: Release, stamp: str, locked: frozenset[str]) -> None:

@@ -16,7 +16,7 @@ from dolmen.archive.protocol import read_line
 from dolmen.archive.snapshot import effective_uris
 from dolmen.archive.sources import DEBIAN_KEYRING, default_sources
 from dolmen.archive.storage import storage_error
-from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile, Source
+from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile
 from dolmen.support.errors import ArchiveError, HostError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.run import run, spawn

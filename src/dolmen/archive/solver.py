@@ -16,6 +16,7 @@ from dolmen.archive.index import Index
 from dolmen.archive.requests import Request, look_up
 from dolmen.archive.universe import Universe
 from dolmen.support.clock import monotonic
+from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, Notice, Phase, PhaseFinished, PhaseStarted
 
 _ROUNDS = 12
@@ -38,6 +39,15 @@ class Solver:
         self._emit(PhaseStarted(Phase.SOLVE))
         universe = self._universe
         essential = universe.essential()
+        if not essential:
+            suites = ", ".join(release.suite for release in universe.releases)
+            raise ArchiveError(
+                f"the sources hold no essential package for {universe.architectures[0]}, so "
+                "nothing can be built from them",
+                reason="no-essential",
+                context=f"suites: {suites}",
+                hint="add a source with a whole Debian suite to dolmen.toml, or check architecture",
+            )
         requests = look_up(universe, self._request["specs"])
         if not self._solve_keeping_pins(essential, requests):
             raise Explainer(universe, self._attempt, self._choose).error(essential, requests)

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from dolmen.archive import prune
 from dolmen.model import Lock
-from dolmen.support.errors import ArchiveError
+from dolmen.support.errors import ArchiveError, StoreError
 from tests.integration.archive.conftest import Solve
 from tests.lib.archive import Archive, Handler, Server
 
@@ -198,3 +199,46 @@ def test_an_ordinary_umask(solved: Solve, state: Path) -> None:
     finally:
         os.umask(before)
     assert lock.packages
+
+
+def test_what_was_not_used_for_long_is_forgotten(
+    solved: Solve, archive: Archive, state: Path
+) -> None:
+    lock = solved("hello")
+    assert prune(state) == 0
+    assert solved("hello", refresh=False) == lock
+    assert prune(state, keep=-1) > 1000
+    with pytest.raises(ArchiveError) as caught:
+        solved("hello", refresh=False)
+    assert caught.value.reason == "no-index"
+    archive.publish(date=datetime.now(UTC) - timedelta(days=2))
+    with pytest.raises(ArchiveError) as caught:
+        solved("hello")
+    assert caught.value.reason == "mirror-went-backwards"
+
+
+def test_a_path_with_blanks(solved: Solve, tmp_path: Path) -> None:
+    where = tmp_path / "a store with blanks" / "größe"
+    assert solved("hello", where=where) == solved("hello", where=where, refresh=False)
+
+
+@pytest.mark.root
+def test_a_full_disk(solved: Solve, archive: Archive, tmp_path: Path) -> None:
+    """The index does not fit; with room it does."""
+    for entry in list(archive.entries["stable"]):
+        for number in range(10):
+            extra = {"Package": f"{entry['Package']}-{number}", "X-Ballast": "x" * 60_000}
+            archive.entries["stable"].append(entry | extra | {"Essential": "no"})
+    archive.publish()
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    subprocess.run([*mount, "size=1m", "none", str(small)], check=True, timeout=10)
+    try:
+        with pytest.raises(StoreError) as caught:
+            solved("hello", where=small / "state")
+        assert (caught.value.reason, caught.value.exit_code) == ("disk-full", 7)
+        subprocess.run([*mount, "remount,size=99m", str(small)], check=True, timeout=10)
+        assert solved("hello", where=small / "state").packages
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True, timeout=10)

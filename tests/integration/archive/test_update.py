@@ -10,6 +10,7 @@ import pytest
 
 from dolmen.model import parse_lock, render_lock
 from dolmen.support.errors import ArchiveError, DolmenError
+from dolmen.support.events import Event, Notice
 from tests.integration.archive.conftest import Solve
 from tests.lib.archive import Archive
 
@@ -234,3 +235,32 @@ def test_nobody_listens(solved: Solve, archive: Archive) -> None:
         solved("hello", sources=[dead])
     assert caught.value.reason == "network"
     assert solved("hello", refresh=False) == first
+
+
+def test_an_index_that_the_mirror_lost(solved: Solve, archive: Archive) -> None:
+    solved("hello")
+    archive.entries["stable"][0]["Description"] = "something else"
+    archive.publish(date=NOW)
+    for path in archive.indexes():
+        path.unlink()
+    refused(solved, "mirror-gone")
+
+
+def test_what_a_suite_does_not_offer_is_said(solved: Solve, archive: Archive) -> None:
+    """apt skips it without a word that we could see."""
+    events: list[Event] = []
+    wanted = archive.source(components=("main", "contrb"))
+    assert solved("hello", sources=[wanted], emit=events.append).packages
+    (notice,) = (event for event in events if isinstance(event, Notice))
+    assert notice.level == "warning"
+    assert "component contrb" in notice.message
+    events.clear()
+    solved("hello", manifest={"foreign_architectures": ("s390x",)}, emit=events.append)
+    assert any("architecture s390x" in e.message for e in events if isinstance(e, Notice))
+
+
+def test_sources_without_a_base(solved: Solve, archive: Archive) -> None:
+    solved("hello")
+    archive.entries["stable"] = [e for e in archive.entries["stable"] if "Essential" not in e]
+    archive.publish()
+    refused(solved, "no-essential")
