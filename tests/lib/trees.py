@@ -21,9 +21,9 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 PROGRAMS = _words(
-    "sh bash cat chmod chown cp date dd echo env false grep head hostname id install ln ls mkdir mkfifo "
-    "mknod mount mv perl printf ps pwd readlink rm setpriv setsid sleep stat stty sync tail touch "
-    "true truncate tty uname unshare wc"
+    "sh bash cat chmod chown cp date dd echo env false grep head hostname id install ln ls mkdir "
+    "mkfifo mknod mount mv perl printf ps pwd readlink rm setpriv setsid sleep stat stty sync tail "
+    "touch true truncate tty uname unshare wc"
 )
 _DIRECTORIES = _words(
     "boot dev etc home media mnt opt proc root run srv sys tmp usr/bin usr/lib usr/local/bin "

@@ -1,10 +1,10 @@
 """Namespaces: where maintainer scripts run, and how an image is entered."""
 
 from dolmen.sandbox.builder import BuildJob, BuildResult, build
+from dolmen.sandbox.findings import Finding, probe, require
 from dolmen.sandbox.hostfiles import host_files
 from dolmen.sandbox.launcher import launcher
 from dolmen.sandbox.mountpoints import MOUNT_POINTS
-from dolmen.sandbox.findings import Finding, probe, require
 
 __all__ = [
     "MOUNT_POINTS",

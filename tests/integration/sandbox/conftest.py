@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,9 +135,10 @@ class Party:
         )
 
     def build(
-        self, script: str, *, scratch: str = "scratch", timeout: float = 20, **job: Any
+        self, script: str, *, scratch: str | None = None, timeout: float = 20, **job: Any
     ) -> Built:
-        """Run an sh script in the builder."""
+        """Run an sh script in the builder, in a new scratch directory unless one is named."""
+        scratch = scratch or f"scratch-{secrets.token_hex(4)}"
         data = {
             "lower": str(self.tree),
             "scratch": str(self.directory / scratch),

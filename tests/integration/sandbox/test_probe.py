@@ -58,7 +58,8 @@ def test_inside_a_chroot(installed_source: Path) -> None:
         'd=$(mktemp -d) && mount -t tmpfs none "$d" && mkdir "$d/root" && cd "$d/root" && '
         "for n in usr etc proc tmp dev; do mkdir $n && mount --rbind /$n $n; done; "
         "for n in bin lib lib64 sbin; do ln -s usr/$n $n; done; "
-        f'PYTHONPATH=/src; export PYTHONPATH; mkdir src && mount --bind "{installed_source}" src && '
+        f'mkdir src && mount --bind "{installed_source}" src && '
+        "PYTHONPATH=/src && export PYTHONPATH && "
         f'exec chroot . {PYTHON} -c "$1" /tmp'
     )
     done = run(

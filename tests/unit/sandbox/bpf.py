@@ -28,7 +28,7 @@ def verdict(program: bytes, call: Call) -> int | None:
     order = ">" if call.big_endian else "<"
     code: list[tuple[int, int, int, int]] = [
         struct.unpack_from(f"{order}HBBI", program, at) for at in range(0, len(program), 8)
-    ]  # type: ignore[misc]
+    ]
     data = call.data()
     accumulator, at = 0, 0
     while True:
