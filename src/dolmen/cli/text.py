@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import IO
 
 #: C0 (but tab and newline), DEL, C1: escape sequences of the archive's text never reach a terminal.
@@ -63,6 +64,20 @@ def write_line(stream: IO[str], text: str = "") -> None:
         encoding = getattr(stream, "encoding", None) or "ascii"
         plain = unicodedata.normalize("NFKD", text.replace("→", "->").replace("…", "..."))
         stream.write(plain.encode(encoding, "replace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def write_lines(stream: IO[str], lines: Iterable[str]) -> None:
+    """Write many lines, in few system calls where the stream's encoding can show them."""
+    every = list(lines)
+    whole = "".join(f"{line}\n" for line in every)
+    try:
+        whole.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        for line in every:
+            write_line(stream, line)
+        return
+    stream.write(whole)
     stream.flush()
 
 
