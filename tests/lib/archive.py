@@ -19,6 +19,7 @@ import hashlib
 import lzma
 import re
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -325,13 +326,21 @@ class _Threads(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve(root: Path) -> Iterator[Server]:
-    """Serve a directory on a free port of 127.0.0.1 until the block ends."""
+def serve(root: Path, *, certificate: Path | None = None) -> Iterator[Server]:
+    """Serve a directory on a free port of 127.0.0.1 until the block ends.
+
+    With a `certificate` (see `make_certificate`) over TLS, as localhost.
+    """
     root.mkdir(parents=True, exist_ok=True)
     server = Server(root, "")
     handler = type("BoundHandler", (Handler,), {"served": server})
     with _Threads(("127.0.0.1", 0), handler) as http:
         server.uri = f"http://127.0.0.1:{http.server_address[1]}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            http.socket = context.wrap_socket(http.socket, server_side=True)
+            server.uri = f"https://localhost:{http.server_address[1]}"
         thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
@@ -339,6 +348,20 @@ def serve(root: Path) -> Iterator[Server]:
         finally:
             http.shutdown()
             thread.join(timeout=10)
+
+
+def make_certificate(path: Path) -> Path:
+    """A certificate for localhost, signed by itself, with its key in one file."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        + ["-days", "3", "-keyout", str(path), "-out", f"{path}.crt"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
 
 
 def _date(moment: datetime) -> str:

@@ -18,7 +18,7 @@ from dolmen.archive import crew, download, fetch
 from dolmen.model import Lock, LockedPackage, ReleaseFile, Sha256
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Event, PhaseFinished, PhaseProgress
-from tests.lib.archive import Handler, Server
+from tests.lib.archive import Handler, Server, make_certificate, serve
 
 SIZE = 700_000
 
@@ -306,6 +306,37 @@ def test_redirects_out_of_bounds(lock: Lock, cache: Path, server: Server, locati
     server.rules[path_of(lock, 0)] = lambda handler: handler.redirect(location)
     refused(lock, cache, "fetch-failed", 0)
     assert server.count("pkg-0") <= 2
+
+
+def test_tls(lock: Lock, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verified, and never left for plain HTTP."""
+    certificate = make_certificate(tmp_path / "cert.pem")
+    with serve(tmp_path / "www", certificate=certificate) as secure:
+        away = dataclasses.replace(
+            lock,
+            releases=tuple(
+                dataclasses.replace(r, uri=f"{secure.uri}/debian/") for r in lock.releases
+            ),
+        )
+        error = refused(away, cache, "fetch-failed", 0)
+        assert any("certificate" in line.lower() for line in error.details)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert bring(away, cache, 0)["pkg-0"].read_bytes() == content(0)
+        plain = f"{lock.releases[0].uri}{lock.packages[1].filename}"
+        secure.rules[path_of(lock, 1)] = lambda handler: handler.redirect(plain)
+        with pytest.raises(ArchiveError) as caught:
+            bring(away, cache, 1)
+        assert caught.value.reason == "fetch-failed"
+    with serve(tmp_path / "www", certificate=certificate) as secure, serve(tmp_path / "no") as bare:
+        upwards = f"{secure.uri}{path_of(lock, 2)}"
+        bare.rules[path_of(lock, 2)] = lambda handler: handler.redirect(upwards)
+        moved = dataclasses.replace(
+            lock,
+            releases=tuple(
+                dataclasses.replace(r, uri=f"{bare.uri}/debian/") for r in lock.releases
+            ),
+        )
+        assert bring(moved, cache, 2)["pkg-2"].read_bytes() == content(2)
 
 
 def test_redirects_in_circles(lock: Lock, cache: Path, server: Server) -> None:
