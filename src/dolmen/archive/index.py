@@ -112,7 +112,7 @@ class Index:
                 context=str(self._root),
                 hint="dolmen lock",
             )
-        self.releases = tuple(Release(**values) for values in stamp["releases"])
+        self.releases = stamp["releases"]
         if refresh is False or all(source["snapshot"] for source in self.sources):
             return False
         return not 0 <= wall() - stamp["fetched"] <= MAX_AGE
@@ -121,8 +121,9 @@ class Index:
         try:
             stamp: Mapping[str, Any] = json.loads((self._root / _STAMP).read_bytes())
             if stamp["files"] == _state(self._lists):
-                return stamp
-        except (OSError, ValueError, KeyError):
+                return {**stamp, "releases": tuple(Release(**r) for r in stamp["releases"])}
+        except (OSError, ValueError, KeyError, TypeError):
+            # missing, damaged, or of another version of Dolmen
             pass
         return None
 

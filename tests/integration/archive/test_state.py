@@ -53,7 +53,7 @@ def test_nothing_is_fetched_twice_without_need(solved: Solve, server: Server) ->
     assert server.count("by-hash") == indexes == 1
 
 
-@pytest.mark.parametrize("damage", ["index", "release", "stamp", "remove", "status"])
+@pytest.mark.parametrize("damage", ["index", "release", "stamp", "version", "remove", "status"])
 def test_damage_is_noticed(solved: Solve, state: Path, damage: str) -> None:
     """The index is fetched anew; offline that is an error, never a wrong answer."""
     lock = solved("hello")
@@ -63,6 +63,7 @@ def test_damage_is_noticed(solved: Solve, state: Path, damage: str) -> None:
         "index": next(lists.glob("*Packages")),
         "release": next(lists.glob("*InRelease")),
         "stamp": root / "index.json",
+        "version": root / "index.json",
         "remove": next(lists.glob("*Packages")),
         "status": root / "status",
     }[damage]
@@ -72,6 +73,8 @@ def test_damage_is_noticed(solved: Solve, state: Path, damage: str) -> None:
         victim.write_text("Package: libhello\nStatus: install ok installed\nVersion: 5\n\n")
     elif damage == "stamp":
         victim.write_text(victim.read_text()[:-20])
+    elif damage == "version":
+        victim.write_text(victim.read_text().replace('"components"', '"renamed"'))
     else:
         victim.write_text(victim.read_text().replace("hello", "jello", 1) + "\n")
     if damage != "status":
