@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -23,15 +25,30 @@ class TreeBuilder:
     there are no extended attributes, and setuid and setgid bits are cleared.
     """
 
-    def __init__(self, transaction: Transaction, package: Callable[[Sha256], PackageTree]) -> None:
-        self._transaction = transaction
+    _transaction: Transaction
+    _root: Directory
+    _exit: contextlib.ExitStack
+
+    def __init__(
+        self,
+        transaction: Callable[[], Transaction],
+        package: Callable[[Sha256], PackageTree],
+        guard: AbstractContextManager[None],
+    ) -> None:
+        self._begin = transaction
         self._package = package
-        self._root = Directory(transaction.objects)
+        # Held from the first object to the last ref, so that nobody collects what is half named.
+        self._guard = guard
         self._open = False
         self._kept: list[tuple[str, Sha256]] = []
 
     def __enter__(self) -> TreeBuilder:
-        self._open = True
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._guard)
+            self._transaction = self._begin()
+            self._root = Directory(self._transaction.objects)
+            self._open = True
+            self._exit = stack.pop_all()
         return self
 
     def __exit__(
@@ -40,9 +57,10 @@ class TreeBuilder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._open:
-            self._transaction.abort()
-            self._open = False
+        with self._exit:
+            if self._open:
+                self._transaction.abort()
+                self._open = False
 
     def merge_package(
         self,

@@ -15,6 +15,7 @@ from dolmen.store.image import Image
 from dolmen.store.layout import prepare, store_path
 from dolmen.store.objects import Objects, root_checksum
 from dolmen.store.package import PackageTree, parse_index
+from dolmen.store.roots import Lease, Needs
 from dolmen.support import clock
 from dolmen.support.errors import StoreError
 from dolmen.support.events import Emit, Phase, PhaseFinished, ignore
@@ -23,7 +24,9 @@ from dolmen.support.locking import locked
 
 if TYPE_CHECKING:
     from dolmen.store.builder import TreeBuilder
+    from dolmen.store.integrity import Damage
     from dolmen.store.transaction import Transaction
+    from dolmen.store.usage import Inventory
     from dolmen.store.walk import WalkEntry
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +46,7 @@ class Store:
         self.images = path / "images"
         self._roots = path / "roots"
         self.locks = path / "locks"
+        self._lease = contextlib.ExitStack()
 
     @classmethod
     def open(cls, path: Path | None = None) -> Store:
@@ -63,6 +67,18 @@ class Store:
             raise ValueError(what)
         shown = "the store" if what == "store" else f"the lock {what[:30]} of the store"
         return locked(self.locks / what, what=shown, shared=shared, emit=emit)
+
+    def lease(self, *, emit: Emit = ignore) -> None:
+        """Keep the collector away until `release` or the end of the process.
+
+        Whoever makes something holds a lease until it is rooted: before that nothing tells it from
+        garbage. The descriptor is close-on-exec.
+        """
+        self._lease.enter_context(self.locked("store", emit=emit))
+
+    def release(self) -> None:
+        """Give up the leases."""
+        self._lease.close()
 
     # Packages
 
@@ -114,7 +130,7 @@ class Store:
         """Begin a tree; use it as a context manager."""
         from dolmen.store.builder import TreeBuilder
 
-        return TreeBuilder(self._transaction(), self.package)
+        return TreeBuilder(self._transaction, self.package, self.locked("store"))
 
     def image(self, key: Sha256) -> Image | None:
         """The image recorded for a key (digest of a lock or of a base set); starts no libostree."""
@@ -181,6 +197,12 @@ class Store:
 
         return walk(self._objects, commit)
 
+    def check(self, commit: Sha256) -> Iterator[Damage]:
+        """Read and hash all that a commit holds; yields what is missing or damaged."""
+        from dolmen.store.integrity import check
+
+        return check(self._objects, commit)
+
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
         """A working directory on the store's file system, removed at the end or, after a kill,
         by whoever makes the next one."""
@@ -201,6 +223,24 @@ class Store:
     def remove_root(self, directory: Path) -> None:
         """End a registration."""
         roots.remove_root(self._roots, directory.absolute())
+
+    def remember(self, directory: Path, needs: Needs) -> None:
+        """Note that a registered directory needs this, for the time when it cannot be read."""
+        roots.extend_lease(self._roots, directory.absolute(), needs)
+
+    def read_lease(self, directory: Path) -> Lease:
+        """What a registered directory needed when it was last seen."""
+        return roots.read_lease(self._roots, directory.absolute())
+
+    def write_lease(self, directory: Path, lease: Lease) -> None:
+        """Replace what is remembered of a registered directory."""
+        roots.write_lease(self._roots, directory.absolute(), lease)
+
+    def inventory(self) -> Inventory:
+        """A reader of what commits hold and how much room that takes."""
+        from dolmen.store.usage import Inventory
+
+        return Inventory(self._objects)
 
     # Inside
 
