@@ -14,7 +14,8 @@ TESTING := python3-venv python3-pip git gnupg mmdebstrap strace seccomp zsh fish
 	e2fsprogs procps xz-utils zstd
 
 # What building the .deb needs (Build-Depends in debian/control).
-PACKAGING := dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-setuptools lintian
+PACKAGING := build-essential debhelper dh-python pybuild-plugin-pyproject python3-setuptools \
+	lintian
 
 BENCHING := mmdebstrap e2fsprogs
 
