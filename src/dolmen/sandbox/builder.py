@@ -28,7 +28,7 @@ from pathlib import Path
 from dolmen.sandbox.findings import require
 from dolmen.sandbox.kernel import FIX_DEVICES, KERNEL_FILES
 from dolmen.sandbox.seccomp import builder_filter
-from dolmen.sandbox.tasks import TaskBound
+from dolmen.sandbox.tasks import POLL_SECONDS, TaskBound
 from dolmen.support.errors import HostError
 from dolmen.support.files import remove_tree
 from dolmen.support.run import spawn
@@ -36,7 +36,7 @@ from dolmen.support.run import spawn
 #: The largest file a script may write, in bytes; configuring TeX or a database stays far below.
 MAX_FILE_SIZE = 4 << 30
 #: How many tasks (processes and threads) a job may have at once.
-MAX_TASKS = 4096
+MAX_TASKS = 1024
 #: Longest line handed on, and most bytes of output in one job; the rest is dropped.
 _MAX_LINE, _MAX_OUTPUT = 64 << 10, 64 << 20
 _MAX_TMPFS = 2 << 30
@@ -235,7 +235,7 @@ def _watch(
             left = deadline - time.monotonic()
             if left <= 0:
                 return "timeout"
-            if selector.select(min(left, 0.1)):
+            if selector.select(min(left, POLL_SECONDS)):
                 chunk = os.read(child.stdout.fileno(), 65536)
                 if not chunk:
                     break
@@ -254,7 +254,7 @@ def _watch(
         if tasks.exceeded(status.init):
             return "too-many-tasks"
         with suppress(subprocess.TimeoutExpired):
-            child.wait(0.1)
+            child.wait(POLL_SECONDS)
     return ""
 
 
