@@ -136,6 +136,9 @@ class FakeBackend:
         root.write_text(f"{directory}\n")
         return root.name
 
+    def remember(self, directory: Path, image: Realised, lock: Lock) -> None:
+        self.step("remember")
+
     def registered(self, directory: Path) -> bool:
         return self._root(directory).exists()
 

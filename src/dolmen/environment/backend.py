@@ -78,6 +78,10 @@ class Backend(Protocol):
         """Take back what `register` did."""
         ...
 
+    def remember(self, directory: Path, image: Realised, lock: Lock) -> None:
+        """Note what a registered directory is about to need, for when it cannot be read."""
+        ...
+
     @property
     def store_path(self) -> Path:
         """Where the store lies, made or not."""
@@ -97,11 +101,16 @@ class Rooms:
 
     @property
     def store(self) -> Store:
-        """The store, opened (and made) on first use."""
+        """The store, opened (and made) on first use; no collection until the process ends."""
+        return self._opened(ignore)
+
+    def _opened(self, emit: Emit) -> Store:
         if self._store is None:
             from dolmen.store import Store
 
-            self._store = Store.open(self._path)
+            store = Store.open(self._path)
+            store.lease(emit=emit)
+            self._store = store
         return self._store
 
     def solve(
@@ -115,13 +124,14 @@ class Rooms:
         """Solve with apt, in a worker process."""
         from dolmen.archive import solve
 
-        return solve(manifest, state=self.store.archive, refresh=refresh, emit=emit, pins=pins)
+        state = self._opened(emit).archive
+        return solve(manifest, state=state, refresh=refresh, emit=emit, pins=pins)
 
     def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
         """Build, unless the store has the image already."""
         from dolmen.image import build
 
-        image = build(lock, self.store, emit=emit)
+        image = build(lock, self._opened(emit), emit=emit)
         if not (self.store.trees / image.root).is_dir():
             self.store.realise(image, emit=emit)
         return Realised(image.root, image.commit, self.store.trees / image.root)
@@ -173,7 +183,16 @@ class Rooms:
 
     def forget(self, directory: Path) -> None:
         """Remove the store's root."""
-        self.store.remove_root(directory)
+        from dolmen.store import Store
+
+        # No lease: nothing is made, and the collector itself forgets what has expired.
+        (self._store or Store.open(self._path)).remove_root(directory)
+
+    def remember(self, directory: Path, image: Realised, lock: Lock) -> None:
+        """Extend what the store remembers of the directory."""
+        from dolmen.environment.needs import needs_of
+
+        self.store.remember(directory, needs_of(image.root, lock))
 
     @property
     def store_path(self) -> Path:

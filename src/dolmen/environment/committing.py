@@ -9,11 +9,13 @@ from pathlib import Path
 
 from dolmen.environment import generations
 from dolmen.environment.backend import Backend, Realised
+from dolmen.environment.changes import compare
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
-from dolmen.model import Generation, Lock
+from dolmen.model import Generation, Lock, parse_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
+from dolmen.support.errors import DolmenError
 from dolmen.support.files import remove_tree, write_atomic
 
 
@@ -36,6 +38,7 @@ def commit(
         write_atomic(environment.root, root)
     name = name or environment.directory.name or "dolmen"
     number = generations.next_number(environment)
+    changes = compare(live_lock(environment), lock)
     record = Record(
         Generation(
             number=number,
@@ -44,11 +47,15 @@ def commit(
             lock_digest=lock.digest(),
             image=image.root,
             packages=len(lock.packages),
+            added=len(changes.added),
+            removed=len(changes.removed),
+            changed=len(changes.changed),
         ),
         lock.inputs,
         image.commit,
         image.tree,
     )
+    backend.remember(environment.directory, image, lock)
     staged = generations.stage(
         environment,
         record,
@@ -75,6 +82,20 @@ def commit(
         raise
     generations.match_times(environment, number)
     return record
+
+
+def live_lock(environment: Environment) -> Lock | None:
+    """The lock that the live generation was made from; None where it cannot be told."""
+    number = generations.current_number(environment)
+    return None if number is None else lock_of(environment, number)
+
+
+def lock_of(environment: Environment, number: int) -> Lock | None:
+    """The lock that a generation was made from; None where it is missing or damaged."""
+    try:
+        return parse_lock((generations.directory_of(environment, number) / LOCK_NAME).read_text())
+    except (OSError, UnicodeDecodeError, DolmenError):
+        return None
 
 
 @contextlib.contextmanager

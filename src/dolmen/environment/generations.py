@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -50,12 +49,22 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One change of what is live; `before` is None for the first."""
+    """One change of what is live; `before` is None for the first.
+
+    What changes nothing about that (a name, generations removed) has `before` equal to `after` and
+    a `note`. `user` is who typed it ("" in lines of old).
+    """
 
     time: str
     action: str
     before: int | None
     after: int
+    user: str = ""
+    note: str = ""
+
+
+_HISTORY_KEYS = frozenset(HistoryEntry.__dataclass_fields__)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,63}")
 
 
 def directory_of(environment: Environment, number: int) -> Path:
@@ -102,6 +111,10 @@ def read(environment: Environment, number: int) -> Record:
             image=parse_sha256(data["image"]),
             packages=int(data["packages"]),
             name=data.get("name"),
+            pinned=data.get("pinned") is True,
+            added=data.get("added"),
+            removed=data.get("removed"),
+            changed=data.get("changed"),
         )
         return Record(
             generation,
@@ -144,7 +157,7 @@ def stage(
     `files` maps file names to texts (the launcher among them), `commands` names in `bin/` to what
     the link there points at.
     """
-    staged = environment.generations / f".new.{secrets.token_hex(8)}"
+    staged = environment.generations / f".new.{os.urandom(8).hex()}"
     staged.mkdir()
     try:
         staged.chmod(0o755)  # whatever the umask
@@ -181,7 +194,14 @@ def activate(environment: Environment, number: int, *, action: str) -> None:
     before = current_number(environment)
     if before != number:
         symlink_atomic(environment.current, f"generations/{number}")
-        _log(environment, HistoryEntry(timestamp(), action, before, number))
+        _log(environment, HistoryEntry(timestamp(), action, before, number, user_name()))
+
+
+def note(environment: Environment, action: str, what: str) -> None:
+    """Log something that leaves what is live as it is; without a live generation, nothing."""
+    here = current_number(environment)
+    if here is not None:
+        _log(environment, HistoryEntry(timestamp(), action, here, here, user_name(), what))
 
 
 def next_number(environment: Environment) -> int:
@@ -199,8 +219,10 @@ def read_history(environment: Environment) -> tuple[HistoryEntry, ...]:
     entries: list[HistoryEntry] = []
     for line in lines:
         try:
-            entries.append(HistoryEntry(**json.loads(line)))
-        except (ValueError, TypeError):
+            data = json.loads(line)
+            known = {key: value for key, value in data.items() if key in _HISTORY_KEYS}
+            entries.append(HistoryEntry(**known))
+        except (ValueError, TypeError, AttributeError):
             continue
     return tuple(entries)
 
@@ -256,13 +278,108 @@ def match_times(environment: Environment, number: int) -> None:
                 os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
 
-def rename(environment: Environment, number: int, name: str | None) -> Record:
-    """Give a generation a name that people remember, or take it away."""
+def annotate(
+    environment: Environment,
+    number: int,
+    *,
+    name: str | None = None,
+    pinned: bool | None = None,
+) -> Record:
+    """Change what is the user's in a generation; None leaves it, an empty name takes it away.
+
+    Only with the environment's lock held. Raises DeclarationError ("bad-name", "name-taken").
+    """
     record = read(environment, number)
+    generation = record.generation
+    if name:
+        if not _NAME.fullmatch(name):
+            raise DeclarationError(
+                f"{name[:80]!r} cannot name a generation",
+                reason="bad-name",
+                context="a name begins with a letter; letters, digits and . _ + - follow",
+                hint="dolmen generations name N NAME",
+            )
+        for other in numbers(environment):
+            if other != number and _name_of(environment, other) == name:
+                raise DeclarationError(
+                    f"generation {other} has the name {name} already",
+                    reason="name-taken",
+                    context=str(environment.directory),
+                    hint=f"dolmen generations unname {other}",
+                )
+    generation = replace(
+        generation,
+        name=generation.name if name is None else name or None,
+        pinned=generation.pinned if pinned is None else pinned,
+    )
     path = directory_of(environment, number) / RECORD
-    value = json.loads(path.read_text()) | {"name": name}
+    value = json.loads(path.read_text())
+    value |= {"name": generation.name, "pinned": generation.pinned}
     write_atomic(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
-    return replace(record, generation=replace(record.generation, name=name))
+    return replace(record, generation=generation)
+
+
+def find(environment: Environment, reference: str) -> int:
+    """The number that a user means: a number, a name, or `-` for what was live before.
+
+    Raises DeclarationError ("no-generation", "no-previous").
+    """
+    if reference == "-":
+        previous = previous_number(environment)
+        if previous is None:
+            raise no_previous(environment)
+        return previous
+    there = numbers(environment)
+    if re.fullmatch(r"[0-9]{1,9}", reference):
+        if int(reference) in there:
+            return int(reference)
+    else:
+        for number in there:
+            if _name_of(environment, number) == reference:
+                return number
+    raise DeclarationError(
+        f"there is no generation {reference[:80]}",
+        reason="no-generation",
+        context=str(environment.directory),
+        hint="see which there are: dolmen generations",
+    )
+
+
+def no_previous(environment: Environment) -> DeclarationError:
+    """Nothing was live before what is live."""
+    return DeclarationError(
+        "no other generation was live before this one",
+        reason="no-previous",
+        context=str(environment.directory),
+        hint="dolmen generations",
+    )
+
+
+def remove(environment: Environment, number: int) -> None:
+    """Take a generation away, at once under its name, then for good; with the lock held."""
+    gone = environment.generations / f".new.gone-{number}"
+    remove_tree(gone)
+    directory_of(environment, number).rename(gone)
+    remove_tree(gone)
+
+
+def _name_of(environment: Environment, number: int) -> str | None:
+    try:
+        return read(environment, number).generation.name
+    except DeclarationError:
+        return None
+
+
+def user_name() -> str:
+    """Who types: behind sudo(8) the one who called it."""
+    import pwd
+
+    if os.geteuid() == 0 and (name := os.environ.get("SUDO_USER")):
+        return name[:64]
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def timestamp() -> str:

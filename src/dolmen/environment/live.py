@@ -6,6 +6,7 @@ live; edits that were never installed are kept in a file beside the manifest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dolmen.environment import generations
@@ -41,14 +42,15 @@ def list_generations(environment: Environment) -> tuple[Listed, ...]:
     return tuple(found)
 
 
-def switch(environment: Environment, number: int, *, emit: Emit = ignore) -> Generation:
-    """Make another generation live, with its manifest and lock.
+def switch(environment: Environment, reference: int | str, *, emit: Emit = ignore) -> Generation:
+    """Make another generation live, with its manifest and lock; by number, name or `-`.
 
     Raises DeclarationError ("no-generation", "bad-generation", "tree-missing").
     """
     environment.manifest_text()
     with environment.held(emit):
-        return _switch(environment, number, f"switch {number}", emit)
+        number = generations.find(environment, str(reference))
+        return _switch(environment, number, f"switch {reference}", emit)
 
 
 def rollback(environment: Environment, *, emit: Emit = ignore) -> Generation:
@@ -60,13 +62,77 @@ def rollback(environment: Environment, *, emit: Emit = ignore) -> Generation:
     with environment.held(emit):
         number = generations.previous_number(environment)
         if number is None:
-            raise DeclarationError(
-                "no other generation was live before this one",
-                reason="no-previous",
-                context=str(environment.directory),
-                hint="dolmen generations",
-            )
+            raise generations.no_previous(environment)
         return _switch(environment, number, "rollback", emit)
+
+
+def name_generation(
+    environment: Environment, reference: str, name: str, *, emit: Emit = ignore
+) -> Generation:
+    """Give a generation a name that people remember; an empty one takes it away.
+
+    Raises DeclarationError ("no-generation", "bad-name", "name-taken").
+    """
+    with environment.held(emit):
+        number = generations.find(environment, reference)
+        found = generations.annotate(environment, number, name=name).generation
+        what = f"generation {number} is named {name}" if name else f"generation {number} is unnamed"
+        generations.note(environment, f"name {number} {name}".rstrip(), what)
+    return found
+
+
+def pin(
+    environment: Environment, reference: str, *, pinned: bool = True, emit: Emit = ignore
+) -> Generation:
+    """Keep a generation from being collected by any policy, or let it go again.
+
+    Raises DeclarationError ("no-generation").
+    """
+    with environment.held(emit):
+        number = generations.find(environment, reference)
+        found = generations.annotate(environment, number, pinned=pinned).generation
+        verb = "pin" if pinned else "unpin"
+        generations.note(environment, f"{verb} {number}", f"generation {number} is {verb}ned")
+    return found
+
+
+def remove_generations(
+    environment: Environment, references: Sequence[str], *, emit: Emit = ignore
+) -> tuple[int, ...]:
+    """Take generations away; their images go with the next collection.
+
+    Raises DeclarationError ("no-generation"; "generation-live", "generation-pinned": refused).
+    """
+    with environment.held(emit):
+        wanted = dict.fromkeys(generations.find(environment, ref) for ref in references)
+        for number in wanted:
+            _may_go(environment, number)
+        for number in wanted:
+            generations.remove(environment, number)
+        listed = ", ".join(map(str, wanted))
+        generations.note(environment, f"generations remove {listed}", f"removed {listed}")
+    return tuple(wanted)
+
+
+def _may_go(environment: Environment, number: int) -> None:
+    if number == generations.current_number(environment):
+        raise DeclarationError(
+            f"generation {number} is live",
+            reason="generation-live",
+            context=str(environment.directory),
+            hint="dolmen switch N, then remove it",
+        )
+    try:
+        pinned = generations.read(environment, number).generation.pinned
+    except DeclarationError:
+        pinned = False
+    if pinned:
+        raise DeclarationError(
+            f"generation {number} is pinned",
+            reason="generation-pinned",
+            context=str(environment.directory),
+            hint=f"dolmen generations unpin {number}",
+        )
 
 
 def _switch(environment: Environment, number: int, action: str, emit: Emit) -> Generation:

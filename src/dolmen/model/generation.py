@@ -9,7 +9,11 @@ from dolmen.model.digest import Sha256
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One immutable entry: which lock gave which image, by which command, when (RFC 3339, UTC)."""
+    """One immutable entry: which lock gave which image, by which command, when (RFC 3339, UTC).
+
+    `name` and `pinned` are the user's and may change; a pinned one is never collected. `added`,
+    `removed`, `changed` count packages against what was live before (None: made before 0.1).
+    """
 
     number: int
     created: str
@@ -18,3 +22,7 @@ class Generation:
     image: Sha256
     packages: int
     name: str | None = None
+    pinned: bool = False
+    added: int | None = None
+    removed: int | None = None
+    changed: int | None = None

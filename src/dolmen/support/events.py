@@ -15,6 +15,7 @@ class Phase(Enum):
     """The steps of a build that a user sees, in their order; the value is what is printed."""
 
     UPDATE = "Updated"
+    INDEX = "Indexed"
     SOLVE = "Resolved"
     FETCH = "Fetched"
     IMPORT = "Imported"
@@ -23,6 +24,7 @@ class Phase(Enum):
     COMMIT = "Committed"
     REALISE = "Realised"
     VERIFY = "Verified"
+    COLLECT = "Collected"
 
 
 @dataclass(frozen=True, slots=True)
