@@ -95,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing escapes but SystemExit on signals."""
     from dolmen.cli import failure
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: `dolmen sync >&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     session = Session()
     try:
         with _signals():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dolmen.cli.progress import Listener
     from dolmen.environment.backend import Backend
     from dolmen.environment.layout import Environment
+    from dolmen.support.events import Event
 
 
 @dataclass(slots=True)
@@ -45,9 +46,8 @@ class Session:
 
         return Rooms(self.store)
 
-    @property
-    def emit(self) -> Listener:
-        """The listener for events; one for the whole run."""
+    def emit(self, event: Event) -> None:
+        """Show an event; the listener, one for the whole run, is made for the first."""
         if self._listener is None:
             from dolmen.cli.progress import Listener
 
@@ -57,7 +57,7 @@ class Session:
                 as_json=self.json_events,
                 colour=text.wants_colour(sys.stderr, self.colour, dict(os.environ)),
             )
-        return self._listener
+        self._listener(event)
 
     @property
     def paints(self) -> bool:

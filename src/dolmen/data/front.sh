@@ -37,9 +37,9 @@ _dolmen_find() {
     _dolmen_dir=$PWD
     [ -f dolmen.toml ] && return
     _dolmen_old=${OLDPWD-}
-    cd -P . || return
+    cd -P . 2>/dev/null || return
     _dolmen_dir=$PWD
-    cd -L "$_dolmen_here" || return
+    cd -L "$_dolmen_here" 2>/dev/null || return
     OLDPWD=$_dolmen_old
     until [ -f "$_dolmen_dir/dolmen.toml" ]; do
         [ -n "$_dolmen_dir" ] || return
