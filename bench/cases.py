@@ -32,6 +32,9 @@ LARGE = (
     "vlc",
     "thunderbird",
     "texlive-latex-recommended",
+    "kate",
+    "okular",
+    "digikam",
 )
 #: Packages in every closure of python3: asking for one as well gives another lock, and so another
 #: image, of the same .debs.
