@@ -153,6 +153,8 @@ class Explainer:
                 if target.id in chosen:
                     word = "conflicts with" if "onflict" in _kind(dependency) else "breaks"
                     message = f"{_named(version)} {word} {_relation(dependency)}"
+                    if target.parent_pkg.name != dependency.target_pkg.name:
+                        message += f", which {_named(target)} provides"
                     chains = [
                         *self._chain(version, needed_by, asked),
                         *self._chain(target, needed_by, asked),

@@ -11,6 +11,24 @@ from dolmen.archive.universe import Universe
 from dolmen.model import Spec
 from dolmen.support.errors import SolveError
 
+#: What other systems call it, or what its command is called; only where no spelling rule helps.
+_MEANT: Mapping[str, str] = {
+    "c++": "g++",
+    "chrome": "chromium",
+    "docker-ce": "docker.io",
+    "java": "default-jdk",
+    "javac": "default-jdk",
+    "jdk": "default-jdk",
+    "jre": "default-jre",
+    "mysql": "default-mysql-server",
+    "mysql-server": "default-mysql-server",
+    "node": "nodejs",
+    "pip": "python3-pip",
+    "psql": "postgresql-client",
+    "python": "python3",
+    "rust": "rustc",
+    "vi": "vim",
+}
 _SUGGESTIONS = 5
 _LOOKED_AT = 4000
 
@@ -138,13 +156,14 @@ def suggestions(name: str, names: Sequence[str]) -> list[str]:
     known = set(names)
     bare = name.replace("_", "-").replace(".", "-")
     guesses = [
+        _MEANT.get(name, ""),
         bare,
         bare.removesuffix("-dev") + "-dev",
         f"python3-{bare.removeprefix('python-').removeprefix('py-')}",
+        f"{bare}js",
         bare.removeprefix("lib"),
         f"lib{bare}",
         f"lib{bare}-dev",
-        f"{bare}js",
         f"lib{bare.replace('::', '-').lower()}-perl",
         f"golang-{bare}",
         bare.rstrip("0123456789.-"),
@@ -157,6 +176,8 @@ def suggestions(name: str, names: Sequence[str]) -> list[str]:
         if abs(len(other) - len(name)) <= 3 and (other[:1] == name[:1] or other[-2:] == name[-2:])
     ]
     near.sort(key=lambda other: (other[:2] != name[:2], abs(len(other) - len(name)), other))
-    found += difflib.get_close_matches(name, near[:_LOOKED_AT], n=_SUGGESTIONS, cutoff=0.75)
+    letters = sorted(name)
+    found += [other for other in near if sorted(other) == letters]
+    found += difflib.get_close_matches(name, near[:_LOOKED_AT], n=_SUGGESTIONS, cutoff=0.8)
     found += sorted((o for o in known if o.startswith(f"{name}-")), key=len)[:2]
     return list(dict.fromkeys(found))[:_SUGGESTIONS]
