@@ -97,6 +97,7 @@ if [ $# -eq 0 ]; then
     fi
     set -- "$dolmen_shell"
 fi
+dolmen_command=$1
 if [ -t 0 ]; then
     trap '' INT QUIT
     case $1 in
@@ -205,7 +206,7 @@ if [ -O "$dolmen_host/passwd" ]; then set -- @IDENTITY@ "$@"; fi
 
 # The host's root (who owns / of it) must not be able to change the image: no capabilities, a user
 # namespace of its own, and no file of the kernel that root may write without any.
-dolmen_root=''
+dolmen_root='' dolmen_path=@PATH@
 if [ -O / ]; then dolmen_root=yes; fi
 
 if [ "$dolmen_pure" ]; then
@@ -267,7 +268,6 @@ else
     '' | /tmp | /tmp/* | "$dolmen_home"/*) ;;
     *) unset TMPDIR ;;
     esac
-    dolmen_path=@PATH@
     IFS=:
     set -f
     for dolmen_directory in ${PATH-}; do
@@ -316,6 +316,31 @@ else
         --bind-try /run/pcscd /run/pcscd --bind-try /run/cups /run/cups \
         --bind-try /run/avahi-daemon /run/avahi-daemon --bind-try /run/media /run/media "$@"
     dolmen_filter=$dolmen_host/@FILTER@
+fi
+
+# 127 with a message of ours; setpriv would give the code, with its own name before it. A link may
+# lead to where only the image has something.
+dolmen_found=@OWN_PATH@
+case $dolmen_command in */*) dolmen_found=yes ;; esac
+if [ -z "$dolmen_found" ]; then
+    IFS=:
+    set -f
+    for dolmen_directory in $dolmen_path; do
+        case $dolmen_directory in
+        "$dolmen_home"/*) dolmen_value=$dolmen_directory/$dolmen_command ;;
+        *) dolmen_value=@TREE@$dolmen_directory/$dolmen_command ;;
+        esac
+        if [ -e "$dolmen_value" ] || [ -L "$dolmen_value" ]; then
+            dolmen_found=yes
+            break
+        fi
+    done
+    set +f
+    unset IFS
+    if [ -z "$dolmen_found" ]; then
+        echo "dolmen: there is no command $dolmen_command in this environment" >&2
+        exit 127
+    fi
 fi
 
 if [ "$dolmen_print" ]; then

@@ -74,6 +74,7 @@ def launcher(
         "FALLBACK": fallback or ":",
         "NAME": quote(label(name)),
         "PATH": quote(IMAGE_PATH),
+        "OWN_PATH": "yes" if "PATH" in extra else "''",
         "SHELL": quote(image_shell(tree, "/bin/bash")),
         "STORE": quote(str(store.absolute())),
         "GUARDED": words(str(path) for path in (store.absolute(), *guarded)),

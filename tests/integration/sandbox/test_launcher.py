@@ -35,6 +35,7 @@ def test_exit_codes(party: Party, options: list[str]) -> None:
     assert code("no-such-command") == 127
     assert code("/etc/canary") == 126
     assert code("--bind") == 127
+    assert code("./no-such-command") == 127
     assert party.launch(*options, "sh", "-c", "exit 3").returncode == 3
     assert party.launch("--wrong").returncode == 2
 

@@ -20,7 +20,8 @@ def tree(tmp_path: Path) -> Path:
     tree = tmp_path / ODD / "trees" / "0123abc"
     for name in ("usr/bin", "etc", "var/lib", "home", "opt"):
         (tree / name).mkdir(parents=True)
-    (tree / "usr/bin/sh").write_text("")
+    for command in ("sh", "true", "cmd", "python3", "launch", "--pure"):
+        (tree / "usr/bin" / command).write_text("")
     (tree / "etc/hosts").write_text("")
     (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
     return tree
@@ -87,6 +88,7 @@ def test_any_value_of_a_variable(tmp_path_factory: pytest.TempPathFactory, value
     tree = directory / "tree"
     for name in ("usr/bin", "etc"):
         (tree / name).mkdir(parents=True)
+    (tree / "usr/bin/true").write_text("")
     host_files(directory / "host", tree)
     done = printed(directory, launcher(tree, shell_environment={"VALUE": value}), "true")
     lines = done.stdout.split("\n")
@@ -118,6 +120,23 @@ def test_a_missing_tree_goes_to_the_fallback_once(tree: Path, tmp_path: Path) ->
     assert done.stdout.splitlines() == ["again", str(tmp_path), "--pure", "--", "cmd", "a b"]
     assert printed(tmp_path, text, "cmd", env={"DOLMEN_FALLBACK": "1"}).returncode == 125
     assert printed(tmp_path, launcher(tree), "cmd").returncode == 125
+
+
+def test_a_command_that_is_nowhere(tree: Path, tmp_path: Path) -> None:
+    host_files(tmp_path / "host", tree)
+    (tree / "usr/bin/java").symlink_to("/etc/alternatives/java")  # leads into the image only
+    mine = tmp_path / "bin"
+    mine.mkdir()
+    (mine / "own").write_text("")
+
+    def code(command: str, **extra: str) -> int:
+        path = {"PATH": f"{mine}:/usr/bin:/bin"}
+        return printed(
+            tmp_path, launcher(tree, shell_environment=extra), command, env=path
+        ).returncode
+
+    assert [code(name) for name in ("java", "own", "./x", "nowhere")] == [0, 0, 0, 127]
+    assert code("nowhere", PATH="/elsewhere") == 0  # not ours to judge
 
 
 def test_bad_options(tree: Path, tmp_path: Path) -> None:
