@@ -116,6 +116,11 @@ def parse_diversions(text: str) -> tuple[Diversion, ...]:
     return tuple(Diversion(*lines[i : i + 3]) for i in range(0, len(lines) - 2, 3))
 
 
+def render_diversions(diversions: Iterable[Diversion]) -> str:
+    """The text of `diversions`."""
+    return "".join(f"{d.origin}\n{d.target}\n{d.package}\n" for d in diversions)
+
+
 def extended_states(packages: Iterable[LockedPackage], native: str) -> str:
     """apt's `extended_states`: everything is automatic but the requests and Essential packages."""
     automatic = sorted(

@@ -14,6 +14,7 @@ from dolmen.image.admin import (
     activated_paths,
     info_name,
     parse_file_triggers,
+    render_diversions,
     status_stanza,
 )
 from dolmen.image.placement import Placement, merged, owned, place
@@ -99,6 +100,9 @@ def compose_image(
                 placement.renames[conffile] = f"{path}.dpkg-new"
         _merge(builder, tree, placement)
     builder.add_file(f"{ADMIN}/arch", _lines(closure.lock.architectures))
+    # Recorded before the preinsts run again: `dpkg-divert --rename` would refuse to move a file
+    # onto the diverted one, which is in place already.
+    builder.add_file(f"{ADMIN}/diversions", render_diversions(diversions).encode())
     _record(
         builder,
         store,

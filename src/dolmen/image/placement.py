@@ -77,7 +77,6 @@ def place(
                     directories.add(path)
                 elif owner.entry.kind == "l":
                     moved[path] = _target(owner)
-                    placement.skip.add(natural)
                 else:
                     raise _conflict(path, owner.package, package)
                 continue
