@@ -5,8 +5,10 @@ Its launcher obeys the same options as the real one and starts the command on th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from dolmen.environment import Environment, Realised
@@ -127,13 +129,13 @@ class FakeBackend:
         return Verification(image, Image(digest_text("other"), image.commit), self.differences)
 
     def _root(self, directory: Path) -> Path:
-        return self.store_path / "roots" / digest_text(str(directory))
+        return self.store_path / "roots" / sha256(os.fsencode(directory)).hexdigest()
 
     def register(self, directory: Path) -> str:
         self.step("register")
         root = self._root(directory)
         root.parent.mkdir(parents=True, exist_ok=True)
-        root.write_text(f"{directory}\n")
+        root.write_text("")
         return root.name
 
     def remember(self, directory: Path, image: Realised, lock: Lock) -> None:

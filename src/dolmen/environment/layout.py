@@ -79,7 +79,7 @@ class Environment:
 
     def manifest_text(self) -> str:
         """The manifest as it is on disk; raises DeclarationError ("no-environment")."""
-        text = _read(self.manifest)
+        text = read_text(self.manifest)
         if text is None:
             raise DeclarationError(
                 f"there is no {MANIFEST_NAME} here",
@@ -91,7 +91,7 @@ class Environment:
 
     def lock_text(self) -> str | None:
         """The lock as it is on disk, None where there is none."""
-        return _read(self.lock)
+        return read_text(self.lock)
 
     def create_state(self) -> None:
         """Make `.dolmen` where it is missing; raises HostError ("read-only") where it cannot be."""
@@ -140,7 +140,7 @@ class Environment:
                         hint="become its owner, or copy dolmen.toml and dolmen.lock to a directory "
                         "of yours and there: dolmen sync",
                     )
-        found = _read(self.state / "format")
+        found = read_text(self.state / "format")
         if found is not None and found.strip() != FORMAT:
             raise DeclarationError(
                 f"{STATE_NAME} has format {found.strip()[:20]!r}; this Dolmen reads format "
@@ -187,7 +187,11 @@ def _absolute(path: Path) -> Path:
         ) from error
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
+    """A file of ours as it is, None where there is none.
+
+    Raises DeclarationError ("too-large", "not-utf8", "unreadable").
+    """
     try:
         if path.stat().st_size > _MAX_FILE:
             raise DeclarationError(
@@ -196,7 +200,8 @@ def _read(path: Path) -> str | None:
                 context=str(path),
                 hint=f"restore {path.name} from version control",
             )
-        return path.read_text(encoding="utf-8", errors="strict")
+        # Bytes: text mode would change the ends of lines, and follow the locale's encoding.
+        return path.read_bytes().decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

@@ -17,14 +17,20 @@ from pathlib import Path
 from dolmen.environment import generations
 from dolmen.environment.backend import Backend
 from dolmen.environment.changes import Changes, compare
-from dolmen.environment.committing import commit, is_whole, replace_text, taken_back
+from dolmen.environment.committing import (
+    commit,
+    is_whole,
+    live_lock,
+    replace_text,
+    taken_back,
+)
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
 from dolmen.model import Generation, Lock, Manifest, Spec, parse_lock, parse_manifest, render_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.support.clock import monotonic
-from dolmen.support.errors import DeclarationError, DolmenError, StaleError
+from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Notice, ignore
 from dolmen.support.files import remove_tree, write_atomic
 
@@ -202,7 +208,7 @@ def sync(
                     raise error
                 emit(Notice(f"{error.message}: dolmen install", level="warning"))
         assert lock_text is not None
-        old = _lock_of(environment, live)
+        old = live_lock(environment) if live else None
         if (
             live is not None
             and live.generation.lock_digest == found.digest()
@@ -234,8 +240,9 @@ def is_fresh(
     directory = generations.directory_of(environment, live.generation.number)
     try:
         return (
-            (directory / LOCK_NAME).read_text() == lock_text
-            and (directory / MANIFEST_NAME).read_text() == manifest_text
+            lock_text is not None
+            and (directory / LOCK_NAME).read_bytes() == lock_text.encode()
+            and (directory / MANIFEST_NAME).read_bytes() == manifest_text.encode()
             and is_whole(environment, live)
         )
     except (OSError, UnicodeDecodeError):
@@ -273,7 +280,7 @@ def _apply(
             new = backend.solve(manifest, pins=pins, refresh=refresh, emit=emit)
             new_text = render_lock(new)
         assert new_text is not None
-        changes = compare(_lock_of(environment, live), new)
+        changes = compare(live_lock(environment) if live else None, new)
         if dry_run:
             return Outcome(
                 environment=environment,
@@ -367,17 +374,6 @@ def _old_lock(environment: Environment, emit: Emit) -> Lock | None:
         if error.reason == "lock-format":
             raise
         emit(Notice(f"{error.message}; solving anew", level="warning"))
-        return None
-
-
-def _lock_of(environment: Environment, live: Record | None) -> Lock | None:
-    """The lock that the live generation was made from."""
-    if live is None:
-        return None
-    directory = generations.directory_of(environment, live.generation.number)
-    try:
-        return parse_lock((directory / LOCK_NAME).read_text())
-    except (OSError, UnicodeDecodeError, DolmenError):
         return None
 
 

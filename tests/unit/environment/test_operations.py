@@ -15,6 +15,7 @@ from dolmen.environment import (
     initialise,
     install,
     lock,
+    prepare,
     remove,
     sync,
 )
@@ -339,3 +340,22 @@ def test_bad_text_is_a_clear_error(environment: Environment, backend: FakeBacken
     with pytest.raises(DolmenError) as caught:
         add(environment, backend, "jq")
     assert caught.value.reason == "not-utf8"
+
+
+def test_line_ends_stay(environment: Environment, backend: FakeBackend) -> None:
+    text = environment.manifest_text().replace("\n", "\r\n")
+    environment.manifest.write_bytes(text.encode())
+    add(environment, backend, "jq")
+    after = environment.manifest.read_bytes()
+    assert after.count(b"\n") == after.count(b"\r\n")
+    assert not add(environment, backend, "jq").changed  # type: ignore[attr-defined]
+    assert environment.manifest.read_bytes() == after
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "caf\udce9", "$(id) 'x' \"y\"", "-rf", "ünï"])
+def test_odd_names_of_directories(tmp_path: Path, backend: FakeBackend, name: str) -> None:
+    environment = Environment(tmp_path / name)
+    add(environment, backend, "jq", create="bookworm")
+    launcher = prepare(environment, backend=backend, command="sync")
+    assert launcher.parent.name == "1"
+    assert launcher.parent.parent.parent.parent.name == name
