@@ -11,9 +11,10 @@ import re
 from datetime import UTC, datetime
 
 from dolmen.model import Source
+from dolmen.support import settings
 from dolmen.support.errors import ArchiveError
 
-#: Names the service's base URI, the part before "/archive/".
+#: Names the service's base URI, the part before "/archive/"; wins over the setting "snapshots".
 VARIABLE = "DOLMEN_SNAPSHOTS"
 
 _STAMP_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -35,7 +36,7 @@ def snapshot_uri(uri: str, stamp: str, service: str | None = None) -> str | None
     match = _STAMPED.fullmatch(uri)
     if match is not None:
         return f"{match['base']}/archive/{match['name']}/{stamp}/"
-    base = service or os.environ.get(VARIABLE, "")
+    base = service or os.environ.get(VARIABLE) or str(settings.get("snapshots") or "")
     name = uri.rstrip("/").rpartition("/")[2]
     if not base or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         return None
@@ -58,6 +59,6 @@ def _pinned(uri: str, stamp: str, service: str | None) -> str:
         raise ArchiveError(
             f"the source {uri} is pinned to {stamp}, but no snapshot service is known",
             reason="no-snapshot-service",
-            hint=f"export {VARIABLE}=https://HOST (the part before /archive/)",
+            hint="dolmen config set snapshots https://HOST (the part before /archive/)",
         )
     return found

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -29,6 +30,7 @@ class Entry:
     locked: bool
     frozen: bool
     refresh: bool
+    generation: str | None = None
 
 
 def options(function: F) -> F:
@@ -53,6 +55,11 @@ def options(function: F) -> F:
             click.option("--network", is_flag=True, help="With --pure: share the network."),
             click.option("--locked", is_flag=True, help="Fail if the lock is stale."),
             click.option("--frozen", is_flag=True, help="Enter what is live; check nothing."),
+            click.option(
+                "--generation",
+                metavar="N",
+                help="Enter generation N (a number, a name, or -) without making it live.",
+            ),
         ]
     ):
         function = option(function)
@@ -67,6 +74,16 @@ def enter(session: Session, entry: Entry) -> NoReturn:
     if entry.locked and entry.frozen:
         raise UsageError("--locked and --frozen exclude each other")
     backend = session.backend()
+    if entry.generation is not None:
+        if entry.packages or entry.locked or entry.frozen or entry.suite or entry.refresh:
+            raise UsageError("--generation goes with no other choice of what to enter")
+        from dolmen.environment.visiting import visit
+
+        launcher = visit(
+            session.environment(), entry.generation, backend=backend, emit=session.emit
+        )
+        session.close()
+        _launch(launcher, entry)
     if entry.packages:
         if session.directory is not None or entry.locked or entry.frozen:
             raise UsageError("-p makes an environment of its own: no --dir, --locked, --frozen")
@@ -85,6 +102,10 @@ def enter(session: Session, entry: Entry) -> NoReturn:
         mode = "locked" if entry.locked else "frozen" if entry.frozen else "warn"
     launcher = prepare(environment, backend=backend, command="sync", mode=mode, emit=session.emit)
     session.close()
+    _launch(launcher, entry)
+
+
+def _launch(launcher: Path, entry: Entry) -> NoReturn:
     arguments = [str(launcher)]
     arguments += ["--pure"] if entry.pure else []
     arguments += ["--network"] if entry.network else []

@@ -97,6 +97,20 @@ def common(function: F) -> F:
     return function
 
 
+def group(*, examples: str, **settings: Any) -> Callable[[Callable[..., None]], click.Group]:
+    """The same for a verb with verbs of its own; alone it does what the function does."""
+
+    def decorate(function: Callable[..., None]) -> click.Group:
+        lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
+        return click.group(
+            context_settings={"help_option_names": ["-h", "--help"], **settings},
+            epilog=f"\b\nExamples:\n{lines}",
+            invoke_without_command=True,
+        )(common(function))
+
+    return decorate
+
+
 def verb(*, examples: str, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function the command of its module, with examples at the end of its help."""
 

@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dolmen.environment.adhoc import ad_hoc as ad_hoc
+    from dolmen.environment.allowing import Allowance as Allowance
+    from dolmen.environment.allowing import allow as allow
+    from dolmen.environment.allowing import deny as deny
     from dolmen.environment.backend import Backend as Backend
     from dolmen.environment.backend import Realised as Realised
     from dolmen.environment.backend import Rooms as Rooms
     from dolmen.environment.changes import Change as Change
     from dolmen.environment.changes import Changes as Changes
     from dolmen.environment.changes import compare as compare
+    from dolmen.environment.entering import is_known as is_known
     from dolmen.environment.entering import prepare as prepare
     from dolmen.environment.layout import Environment as Environment
     from dolmen.environment.layout import find_environment as find_environment
     from dolmen.environment.layout import open_environment as open_environment
     from dolmen.environment.live import list_generations as list_generations
+    from dolmen.environment.live import name_generation as name_generation
+    from dolmen.environment.live import pin as pin
+    from dolmen.environment.live import remove_generations as remove_generations
     from dolmen.environment.live import rollback as rollback
     from dolmen.environment.live import switch as switch
     from dolmen.environment.operations import Outcome as Outcome
@@ -36,11 +43,19 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "adhoc": ("ad_hoc",),
+    "allowing": ("Allowance", "allow", "deny"),
     "backend": ("Backend", "Realised", "Rooms"),
     "changes": ("Change", "Changes", "compare"),
-    "entering": ("prepare",),
+    "entering": ("is_known", "prepare"),
     "layout": ("Environment", "find_environment", "open_environment"),
-    "live": ("list_generations", "rollback", "switch"),
+    "live": (
+        "list_generations",
+        "name_generation",
+        "pin",
+        "remove_generations",
+        "rollback",
+        "switch",
+    ),
     "operations": (
         "Outcome",
         "check",

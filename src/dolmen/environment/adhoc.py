@@ -27,6 +27,7 @@ from dolmen.environment.operations import host_suite, sync
 from dolmen.model import Spec, parse_manifest, render_lock
 from dolmen.model.digest import digest_text
 from dolmen.model.editing import add_packages, new_manifest
+from dolmen.support import settings
 from dolmen.support.clock import wall
 from dolmen.support.errors import HostError
 from dolmen.support.events import Emit, ignore
@@ -75,7 +76,7 @@ def ad_hoc(
         if environment.manifest.exists():
             name.parent.mkdir(exist_ok=True)
             symlink_atomic(name, f"../{environment.directory.name}")
-        expire(backend)
+        expire(backend, age=settings.seconds("gc.shells") or EXPIRY_SECONDS)
     return environment
 
 
@@ -91,12 +92,11 @@ def touch(environment: Environment) -> None:
         (environment.state / USED).write_text("")
 
 
-def expire(backend: Backend, *, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
-    """Remove what was not entered for `age` seconds; with the lock of all shells held."""
-    shells = backend.store_path / "shells"
+def expired(shells: Path, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
+    """What was not entered for `age` seconds."""
     limit = wall() - age
     gone: list[Path] = []
-    for entry in sorted(shells.iterdir()):
+    for entry in sorted(shells.iterdir()) if shells.is_dir() else ():
         if entry.name == "names" or not entry.is_dir():
             continue
         try:
@@ -105,6 +105,13 @@ def expire(backend: Backend, *, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]
             used = entry.stat().st_mtime
         if used < limit:
             gone.append(entry)
+    return tuple(gone)
+
+
+def expire(backend: Backend, *, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:
+    """Remove what was not entered for `age` seconds; with the lock of all shells held."""
+    shells = backend.store_path / "shells"
+    gone = expired(shells, age)
     for directory in gone:
         backend.forget(directory)
         remove_tree(directory)
@@ -112,7 +119,15 @@ def expire(backend: Backend, *, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]
     for link in list(names.iterdir()) if names.is_dir() else []:
         if not link.exists():
             link.unlink(missing_ok=True)
-    return tuple(gone)
+    return gone
+
+
+def expire_held(
+    backend: Backend, *, age: float = EXPIRY_SECONDS, emit: Emit = ignore
+) -> tuple[Path, ...]:
+    """The same, taking the lock."""
+    with _held(backend.store_path / "shells", emit):
+        return expire(backend, age=age)
 
 
 def _known(name: Path) -> Environment | None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from dolmen.environment import allowing
 from dolmen.environment.layout import Environment
 from dolmen.model.digest import Sha256, parse_sha256
 from dolmen.model.generation import Generation
@@ -95,7 +96,7 @@ def read(environment: Environment, number: int) -> Record:
     """A generation's record; raises DeclarationError ("no-generation", "bad-generation")."""
     path = directory_of(environment, number) / RECORD
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_bytes())
         if data["format"] != FORMAT:
             raise DeclarationError(
                 f"generation {number} has format {data['format']!r}; this Dolmen reads {FORMAT}",
@@ -150,19 +151,22 @@ def current(environment: Environment) -> Record | None:
 
 
 def stage(
-    environment: Environment, record: Record, files: Mapping[str, str], commands: Mapping[str, str]
+    environment: Environment,
+    record: Record,
+    files: Mapping[str, str | bytes],
+    commands: Mapping[str, str],
 ) -> Path:
     """Write a generation under a name that nobody reads; durable when it returns.
 
-    `files` maps file names to texts (the launcher among them), `commands` names in `bin/` to what
-    the link there points at.
+    `files` maps file names to contents (the launcher among them), `commands` names in `bin/` to
+    what the link there points at.
     """
     staged = environment.generations / f".new.{os.urandom(8).hex()}"
     staged.mkdir()
     try:
         staged.chmod(0o755)  # whatever the umask
-        for name, text in files.items():
-            write_atomic(staged / name, text, mode=0o755 if name == LAUNCH else 0o644)
+        for name, content in files.items():
+            write_atomic(staged / name, content, mode=0o755 if name == LAUNCH else 0o644)
         (staged / TREE).symlink_to(record.tree)
         links = staged / BIN
         links.mkdir()
@@ -254,9 +258,10 @@ def refresh_copies(environment: Environment, number: int, manifest: str, lock: s
     directory = directory_of(environment, number)
     for name, text in ((MANIFEST_NAME, manifest), (LOCK_NAME, lock)):
         path = directory / name
-        if not path.exists() or path.read_text() != text:
+        if not path.exists() or path.read_bytes() != text.encode():
             write_atomic(path, text)
     match_times(environment, number)
+    allowing.carry(environment)
 
 
 def match_times(environment: Environment, number: int) -> None:
@@ -313,7 +318,7 @@ def annotate(
         pinned=generation.pinned if pinned is None else pinned,
     )
     path = directory_of(environment, number) / RECORD
-    value = json.loads(path.read_text())
+    value = json.loads(path.read_bytes())
     value |= {"name": generation.name, "pinned": generation.pinned}
     write_atomic(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
     return replace(record, generation=generation)

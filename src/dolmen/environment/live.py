@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dolmen.environment import generations
+from dolmen.environment import allowing, generations
 from dolmen.environment.committing import is_whole, replace_text, taken_back
 from dolmen.environment.layout import Environment
 from dolmen.model import Generation
@@ -145,14 +145,15 @@ def _switch(environment: Environment, number: int, action: str, emit: Emit) -> G
             hint=f"cp .dolmen/generations/{number}/dolmen.* . && dolmen sync",
         )
     directory = generations.directory_of(environment, number)
-    manifest = (directory / MANIFEST_NAME).read_text()
-    lock = (directory / LOCK_NAME).read_text()
+    manifest = (directory / MANIFEST_NAME).read_bytes().decode()
+    lock = (directory / LOCK_NAME).read_bytes().decode()
     _keep_edits(environment, emit)
     with taken_back(environment, unless_live=number):
         replace_text(environment.manifest, manifest)
         replace_text(environment.lock, lock)
         generations.activate(environment, number, action=action)
     generations.match_times(environment, number)
+    allowing.carry(environment)
     return record.generation
 
 
@@ -161,7 +162,7 @@ def _keep_edits(environment: Environment, emit: Emit) -> None:
     text = environment.manifest_text()
     for number in generations.numbers(environment):
         path = generations.directory_of(environment, number) / MANIFEST_NAME
-        if path.exists() and path.read_text() == text:
+        if path.exists() and path.read_bytes() == text.encode():
             return
     kept = environment.state / f"{MANIFEST_NAME}.kept"
     write_atomic(kept, text)

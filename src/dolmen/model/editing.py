@@ -1,8 +1,9 @@
-"""Edits of a manifest's text that keep its comments, order and layout."""
+"""Edits of a manifest's (or the settings') text that keep its comments, order and layout."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from dolmen.model.manifest import FILE_NAME, parse_manifest
 from dolmen.model.spec import Spec, parse_spec
@@ -63,6 +64,27 @@ def remove_packages(text: str, names: Iterable[str], *, name: str = FILE_NAME) -
                 hint=f"see what is: cat {name}",
             )
     return _checked(tomlkit.dumps(document), name)
+
+
+def set_setting(text: str, name: str, value: str | int | bool | None) -> str:
+    """Set a dotted key in the text of a settings file; None takes it away."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    *tables, last = name.split(".")
+    here: Any = document
+    for table in tables:
+        if table not in here:
+            if value is None:
+                return text
+            here[table] = tomlkit.table()
+        here = here[table]
+    if value is None:
+        if last in here:
+            del here[last]
+    else:
+        here[last] = value
+    return tomlkit.dumps(document)
 
 
 def _checked(text: str, name: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from dolmen.support.files import symlink_atomic, sync_directory, write_atomic
 
 LEASES = "leases"
+_KINDS = ("refs", "keys", "images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,8 @@ def read_lease(roots: Path, directory: Path) -> Lease:
     """What is remembered of a directory; without a memory it may need everything."""
     try:
         data = json.loads((roots.parent / LEASES / root_name(directory)).read_text())
-        needs = Needs(
-            *(frozenset(map(str, data[kind])) for kind in ("refs", "keys", "images")),
-            data["everything"] is True,
-        )
+        refs, keys, images = (frozenset(map(str, data[kind])) for kind in _KINDS)
+        needs = Needs(refs, keys, images, data["everything"] is True)
         missing = data["missing"]
         return Lease(needs, None if missing is None else float(missing))
     except (OSError, ValueError, KeyError, TypeError):
@@ -108,7 +107,7 @@ def write_lease(roots: Path, directory: Path, lease: Lease) -> None:
         "directory": os.fsencode(directory).decode(errors="replace"),
         "missing": lease.missing,
         "everything": lease.needs.everything,
-        **{kind: sorted(getattr(lease.needs, kind)) for kind in ("refs", "keys", "images")},
+        **{kind: sorted(getattr(lease.needs, kind)) for kind in _KINDS},
     }
     text = json.dumps(value, indent=0, sort_keys=True) + "\n"
     with contextlib.suppress(OSError, UnicodeDecodeError):

@@ -124,6 +124,18 @@ class Store:
         """The commit that a ref names, None where there is none."""
         return self._ref(ref)
 
+    def refs(self) -> tuple[str, ...]:
+        """All refs ("deb/<digest>", "image/<root>" …), sorted; those half written are left out."""
+        base = self.path / "repo/refs/heads"
+        return tuple(
+            sorted(
+                os.path.relpath(os.path.join(directory, name), base)
+                for directory, _, names in os.walk(base)
+                for name in names
+                if not name.startswith(".")
+            )
+        )
+
     # Trees and images
 
     def tree_builder(self) -> TreeBuilder:

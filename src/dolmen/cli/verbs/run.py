@@ -29,6 +29,7 @@ def command(
     network: bool,
     locked: bool,
     frozen: bool,
+    generation: str | None,
 ) -> None:
     """Run a command in the environment; its exit code becomes ours.
 
@@ -37,4 +38,6 @@ def command(
     """
     if not argv:
         raise UsageError("run needs a command", hint="dolmen run -- COMMAND, or: dolmen shell")
-    enter(session(), Entry(argv, packages, suite, pure, network, locked, frozen, refresh))
+    enter(
+        session(), Entry(argv, packages, suite, pure, network, locked, frozen, refresh, generation)
+    )

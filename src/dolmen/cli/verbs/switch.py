@@ -10,14 +10,16 @@ from dolmen.cli.options import session, verb
 @verb(
     examples="""
         dolmen switch 3
+        dolmen switch release           (by name: dolmen generations name 3 release)
+        dolmen switch -                 (what was live before, as dolmen rollback)
     """
 )
-@click.argument("number", metavar="N", type=click.IntRange(min=1))
-def command(number: int) -> None:
+@click.argument("reference", metavar="N|NAME")
+def command(reference: str) -> None:
     """Make generation N the live one, with its manifest and lock. At once; nothing is built."""
     from dolmen.environment import switch
 
     current = session()
-    generation = switch(current.environment(), number, emit=current.emit)
+    generation = switch(current.environment(), reference, emit=current.emit)
     current.answer(generation)
     current.say(f"Generation {generation.number} is live ({generation.packages} packages)")
