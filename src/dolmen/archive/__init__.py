@@ -4,10 +4,26 @@ Imports stay light: apt_pkg is loaded only in a short-lived worker process, sinc
 configuration is global to a process.
 """
 
+from dolmen.archive.alternatives import alternatives
+from dolmen.archive.catalogue import Catalogue, Offer, catalogue
+from dolmen.archive.contents import Contents, Found, contents
 from dolmen.archive.fetch import fetch
 from dolmen.archive.prune import prune
 from dolmen.archive.solve import solve
 from dolmen.archive.sources import default_sources
 from dolmen.archive.versions import compare_versions
 
-__all__ = ["compare_versions", "default_sources", "fetch", "prune", "solve"]
+__all__ = [
+    "Catalogue",
+    "Contents",
+    "Found",
+    "Offer",
+    "alternatives",
+    "catalogue",
+    "compare_versions",
+    "contents",
+    "default_sources",
+    "fetch",
+    "prune",
+    "solve",
+]

@@ -19,7 +19,7 @@ import apt_pkg
 
 from dolmen.archive.acquire import acquire
 from dolmen.archive.marks import Marks
-from dolmen.archive.release import Release, check_pinned, lacks, read_release
+from dolmen.archive.release import Release, check_pinned, contents_files, lacks, read_release
 from dolmen.support.clock import monotonic, wall
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, Notice, Phase, PhaseFinished, PhaseStarted
@@ -98,6 +98,33 @@ class Index:
         if made is not None and made != known:
             write_atomic(note, json.dumps(made))
         return cache
+
+    def contents(self) -> list[dict[str, Any]]:
+        """The Contents indexes that the verified Release files vouch for, in their order."""
+        found = []
+        for release in self.releases:
+            components = [
+                component
+                for source in self.sources
+                if release.suite in source["suites"] and release.belongs_to(source)
+                for component in source["components"]
+            ]
+            for path, sha256, size, by_hash in contents_files(release, self._lists, components):
+                directory, _, name = path.rpartition("/")
+                place = f"by-hash/SHA256/{sha256}" if by_hash else name
+                parts = ("dists", release.suite, directory, place)
+                found.append(
+                    {
+                        "uri": release.uri,
+                        "suite": release.suite,
+                        "date": release.date,
+                        "name": name,
+                        "path": "/".join(part for part in parts if part),
+                        "sha256": sha256,
+                        "size": size,
+                    }
+                )
+        return found
 
     def _due(self, refresh: bool | None) -> bool:
         if refresh:

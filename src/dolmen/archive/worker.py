@@ -1,6 +1,6 @@
-"""The worker process: update the index where asked, solve, and say the answer.
+"""The worker process: update the index where asked, do one task on it, and say the answer.
 
-Started by `archive.solve` for one request, because libapt's configuration is global to a process.
+Started by `archive.asking` for one request, because libapt's configuration is global to a process.
 It takes the lock on its source set itself: a lock held by a dead parent would protect nothing.
 """
 
@@ -55,10 +55,17 @@ def _serve(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     apt_pkg.init_system()
     apt_pkg.config.set("APT::Install-Recommends", "true" if request["recommends"] else "false")
     from dolmen.archive.index import Index
-    from dolmen.archive.solver import Solver
 
     index = Index(
         Path(request["root"]), Path(request["marks"]), request["sources"], request["slow"], emit
     )
     with index.opened(refresh=request["refresh"], locked=frozenset(request["locked"])):
+        if request["task"] == "catalogue":
+            from dolmen.archive.cataloguing import write_catalogue
+
+            return write_catalogue(index, request, emit)
+        if request["task"] == "contents":
+            return {"files": index.contents()}
+        from dolmen.archive.solver import Solver
+
         return Solver(index, request, emit).result()

@@ -1,4 +1,4 @@
-"""Long results on a terminal go through a pager, as git's do; anywhere else they are just written."""
+"""Long results on a terminal go through a pager, as git's do; elsewhere they are just written."""
 
 from __future__ import annotations
 

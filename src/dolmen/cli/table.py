@@ -95,7 +95,7 @@ def unicode_output() -> bool:
 
 
 def _shrink(widths: list[int], limit: int) -> None:
-    """Take what is too much from the widest column, mostly the last, never below a readable rest."""
+    """Take what is too much from the last column, then the widest; each keeps a readable rest."""
     if not limit:
         return
     over = sum(widths) + _GAP * (len(widths) - 1) - limit

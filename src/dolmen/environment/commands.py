@@ -23,7 +23,7 @@ DIRECTORIES = ("usr/bin", "usr/sbin", "usr/games")
 #: Debian Policy 10.1 wants nothing else; a name with a control character or a leading dash could
 #: do harm in a shell or on a terminal.
 _NAME = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.+@:,=~^\[-]*")
-_MERGED = ("bin/", "sbin/", "lib/")
+_ALIASED = ("bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/")
 
 
 def commands(tree: Path, lock: Lock) -> tuple[str, ...]:
@@ -34,16 +34,16 @@ def commands(tree: Path, lock: Lock) -> tuple[str, ...]:
     for directory in DIRECTORIES:
         for entry in _entries(tree / directory):
             if entry.name not in paths and _NAME.fullmatch(entry.name):
-                paths[entry.name] = _chain(tree, f"{directory}/{entry.name}")
+                paths[entry.name] = chain(tree, f"{directory}/{entry.name}")
     ends = {path for chain in paths.values() for path in chain}
     base = {p.key for p in base_packages(lock)}
     wanted: set[str] = set()
     forbidden: set[str] = set()
     for package in lock.packages:
         if package.essential:
-            forbidden.update(os.path.basename(path) for path in _owned(tree, package, ends))
+            forbidden.update(os.path.basename(path) for path in owned(tree, package, ends))
         elif package.requested or package.key not in base:
-            wanted.update(_owned(tree, package, ends))
+            wanted.update(owned(tree, package, ends))
     return tuple(
         sorted(
             name
@@ -55,22 +55,24 @@ def commands(tree: Path, lock: Lock) -> tuple[str, ...]:
     )
 
 
-def _owned(tree: Path, package: LockedPackage, ends: Collection[str]) -> Iterator[str]:
+def owned(tree: Path, package: LockedPackage, ends: Collection[str]) -> Iterator[str]:
     """Those of the paths in `ends` that a package has, in the merged spelling (usrmerge)."""
+    return (path for path in files_of(tree, package) if path in ends)
+
+
+def files_of(tree: Path, package: LockedPackage) -> Iterator[str]:
+    """The paths that a package has in an image, directories too, in the merged spelling."""
     info = tree / "var/lib/dpkg/info"
     for name in (package.name, f"{package.name}:{package.architecture}"):
         try:
             text = (info / f"{name}.list").read_text(errors="surrogateescape")
         except FileNotFoundError:
             continue
-        for line in text.splitlines():
-            path = _merged(line[1:])
-            if path in ends:
-                yield path
+        yield from (merged(line[1:]) for line in text.splitlines())
         return
 
 
-def _chain(tree: Path, path: str) -> tuple[str, ...]:
+def chain(tree: Path, path: str) -> tuple[str, ...]:
     """A path, and where it leads inside the tree, link by link (as far as the last component)."""
     chain = [path]
     for _ in range(16):
@@ -79,13 +81,14 @@ def _chain(tree: Path, path: str) -> tuple[str, ...]:
         except OSError:
             break
         target = os.path.normpath(os.path.join("/", os.path.dirname(path), target))
-        path = _merged(target.lstrip("/"))
+        path = merged(target.lstrip("/"))
         chain.append(path)
     return tuple(chain)
 
 
-def _merged(path: str) -> str:
-    return f"usr/{path}" if path.startswith(_MERGED) else path
+def merged(path: str) -> str:
+    """A relative path in the spelling of a merged /usr."""
+    return f"usr/{path}" if path.startswith(_ALIASED) else path
 
 
 def _executable(path: Path) -> bool:
