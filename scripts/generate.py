@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +17,19 @@ sys.path.insert(0, str(ROOT / "src"))
 sys.dont_write_bytecode = True
 
 import click  # noqa: E402
-from click.shell_completion import BashComplete, FishComplete, ZshComplete  # noqa: E402
 
 from dolmen import __version__  # noqa: E402
+from dolmen.cli import completing  # noqa: E402
 from dolmen.cli.main import dolmen  # noqa: E402
 from dolmen.support import errors  # noqa: E402
 
 PLACES = {
-    "bash-completion/completions/dolmen": BashComplete,
-    "zsh/vendor-completions/_dolmen": ZshComplete,
-    "fish/vendor_completions.d/dolmen.fish": FishComplete,
+    "bash-completion/completions/dolmen": "bash",
+    "zsh/vendor-completions/_dolmen": "zsh",
+    "fish/vendor_completions.d/dolmen.fish": "fish",
 }
+#: What the sh front prints or runs without Python (`dolmen hook`, completions), beside each other.
+PARTS = ("check.bash", "hook.bash", "hook.zsh", "hook.fish", "direnv.bash", "values.sh")
 
 
 def roff(text: str) -> str:
@@ -126,7 +129,11 @@ def generate(target: Path) -> None:
     for place, shell in PLACES.items():
         path = target / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(shell(dolmen, {}, "dolmen", "_DOLMEN_COMPLETE").source().strip() + "\n")
+        path.write_text(completing.render(shell))
+    parts = target / "dolmen"
+    parts.mkdir(parents=True, exist_ok=True)
+    for name in PARTS:
+        shutil.copyfile(ROOT / "src/dolmen/data" / name, parts / name)
     path = target / "man/man1/dolmen.1"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(man_page())

@@ -55,6 +55,70 @@ _dolmen_same() {
     /usr/bin/cmp -s "$1" "$2"
 }
 
+# Whether a command will be found inside: in the image, or in the parts of PATH that it shares with
+# the host. Links count: an absolute one (an alternative) leads nowhere from outside. Python says
+# which package has what is missing.
+_dolmen_has() {
+    case $1 in */*) return ;; esac
+    for _dolmen_place in usr/bin usr/sbin usr/local/bin usr/local/sbin usr/games usr/local/games; do
+        _dolmen_place=$_dolmen_live/tree/$_dolmen_place/$1
+        [ -x "$_dolmen_place" ] || [ -L "$_dolmen_place" ] || continue
+        return
+    done
+    [ -n "${HOME-}" ] || return 1
+    case :${PATH-} in *:"$HOME"/*) ;; *) return 1 ;; esac
+    set -f
+    _dolmen_ifs=$IFS
+    IFS=:
+    set -- "$1" ${PATH-}
+    IFS=$_dolmen_ifs
+    set +f
+    _dolmen_name=$1
+    shift
+    for _dolmen_place; do
+        case $_dolmen_place in
+        */.dolmen/*) ;;
+        "$HOME"/*) [ ! -x "$_dolmen_place/$_dolmen_name" ] || return 0 ;;
+        esac
+    done
+    return 1
+}
+
+# Where the shell parts lie: beside this file in a source tree, else where they are installed.
+_dolmen_parts() {
+    case $0 in
+    */dolmen/data/front.sh) _dolmen_parts=${0%/*} ;;
+    */bin/dolmen) _dolmen_parts=${0%/bin/dolmen}/share/dolmen ;;
+    *) return 1 ;;
+    esac
+    [ -r "$_dolmen_parts/hook.bash" ]
+}
+
+# `hook` stands in start-up files of shells, `__values` serves completions: both without Python.
+_dolmen_shells() {
+    case $#$1 in
+    2hook | 3hook | [34]__values) _dolmen_parts || return 0 ;;
+    *) return 0 ;;
+    esac
+    case $1:$2:${3-} in
+    __values:*)
+        shift
+        exec /bin/sh "$_dolmen_parts/values.sh" "$@"
+        ;;
+    hook:bash: | hook:bash:--prompt) set -- "${3-}" check.bash hook.bash ;;
+    hook:zsh: | hook:zsh:--prompt) set -- "${3-}" hook.zsh ;;
+    hook:fish: | hook:fish:--prompt) set -- "${3-}" hook.fish ;;
+    hook:direnv:) set -- '' check.bash direnv.bash ;;
+    *) return 0 ;;
+    esac
+    /bin/cat "$_dolmen_parts/$2" ${3+"$_dolmen_parts/$3"} || exit
+    case $1$2 in
+    --prompthook.fish) echo _dolmen_wrap_prompt ;;
+    --prompt*) echo _dolmen_prompt=yes ;;
+    esac
+    exit 0
+}
+
 # Returns when it has no answer.
 _dolmen_fast() {
     _dolmen_verb='' _dolmen_dir='' _dolmen_store='' _dolmen_specs='' _dolmen_suite=''
@@ -128,15 +192,22 @@ _dolmen_fast() {
 
     _dolmen_live=$_dolmen_state/current
     [ -x "$_dolmen_live/launch" ] && [ -d "$_dolmen_live/tree/usr" ] || return
+    [ "$_dolmen_verb" = shell ] || _dolmen_has "$1" || return
     _dolmen_same "$_dolmen_dir/dolmen.toml" "$_dolmen_live/dolmen.toml" || return
     _dolmen_same "$_dolmen_dir/dolmen.lock" "$_dolmen_live/dolmen.lock" || return
     # Entries that nobody used for a week expire; this sets the time (`true` as it is no special
     # builtin, whose failing redirection would end the shell).
     if [ -n "$_dolmen_specs" ]; then { true >"$_dolmen_state/used"; } 2>/dev/null; fi
+    if [ "$_dolmen_verb" = shell ] && [ -n "${DOLMEN_ENVIRONMENT-}" ] && [ -d /run/dolmen ]; then
+        echo "dolmen: this is a shell inside $DOLMEN_ENVIRONMENT already" >&2
+    fi
     exec "$_dolmen_live/launch" $_dolmen_pure $_dolmen_network -- "$@"
 }
 
-_dolmen_fast "$@"
+case ${1-} in
+hook | __values) _dolmen_shells "$@" ;;
+*) _dolmen_fast "$@" ;;
+esac
 case $0 in
 */dolmen/data/front.sh)
     # A source tree, not an installation: its modules are not on Python's path.

@@ -7,11 +7,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dolmen.environment import generations
+from dolmen.environment import allowing, environ, generations
 from dolmen.environment.backend import Backend, Realised
 from dolmen.environment.changes import compare
 from dolmen.environment.generations import Record
-from dolmen.environment.layout import Environment
+from dolmen.environment.layout import Environment, read_text
 from dolmen.model import Generation, Lock, parse_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
@@ -33,8 +33,8 @@ def commit(
 ) -> Record:
     """Stage, then move the pointers one after the other; `current` is the last."""
     generations.sweep(environment)
-    root = f"{backend.register(environment.directory)}\n{environment.directory}\n"
-    if not environment.root.exists() or environment.root.read_text() != root:
+    root = root_content(environment, backend.register(environment.directory))
+    if not environment.root.exists() or environment.root.read_bytes() != root:
         write_atomic(environment.root, root)
     name = name or environment.directory.name or "dolmen"
     number = generations.next_number(environment)
@@ -62,7 +62,11 @@ def commit(
         {
             MANIFEST_NAME: texts[0],
             LOCK_NAME: texts[1],
-            generations.LAUNCH: backend.launcher(image.tree, name=name, state=environment.state),
+            # Paths in it may be no UTF-8.
+            generations.LAUNCH: os.fsencode(
+                backend.launcher(image.tree, name=name, state=environment.state)
+            ),
+            environ.ENVIRON: environ.render({}),
         },
         dict.fromkeys(backend.commands(image.tree, lock), f"../{generations.LAUNCH}"),
     )
@@ -82,9 +86,15 @@ def commit(
         raise
     generations.match_times(environment, number)
     return record
+    allowing.carry(environment, known=True)
 
 
 def live_lock(environment: Environment) -> Lock | None:
+def root_content(environment: Environment, name: str) -> bytes:
+    """What `.dolmen/root` holds: the name of the store's root, and the directory it is for."""
+    return f"{name}\n".encode() + os.fsencode(environment.directory) + b"\n"
+
+
     """The lock that the live generation was made from; None where it cannot be told."""
     number = generations.current_number(environment)
     return None if number is None else lock_of(environment, number)
@@ -93,7 +103,8 @@ def live_lock(environment: Environment) -> Lock | None:
 def lock_of(environment: Environment, number: int) -> Lock | None:
     """The lock that a generation was made from; None where it is missing or damaged."""
     try:
-        return parse_lock((generations.directory_of(environment, number) / LOCK_NAME).read_text())
+        text = read_text(generations.directory_of(environment, number) / LOCK_NAME)
+        return None if text is None else parse_lock(text)
     except (OSError, UnicodeDecodeError, DolmenError):
         return None
 

@@ -20,16 +20,19 @@ from dolmen.support.errors import UsageError
 def command(locked: bool, frozen: bool) -> None:
     """Make what dolmen.lock says; never solve."""
     from dolmen.cli.outcomes import show
-    from dolmen.environment import sync
+    from dolmen.environment import is_known, sync
 
     if locked and frozen:
         raise UsageError("--locked and --frozen exclude each other", hint="dolmen sync --help")
     current = session()
+    environment, backend = current.environment(), current.backend()
     outcome = sync(
-        current.environment(),
-        backend=current.backend(),
+        environment,
+        backend=backend,
         command="sync",
         mode="locked" if locked else "frozen" if frozen else "warn",
+        # Launchers that came with a copy of the directory are not ours.
+        anew=environment.state.exists() and not is_known(environment, backend),
         emit=current.emit,
     )
     current.close()
