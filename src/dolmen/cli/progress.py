@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _PATIENCE = 0.3
 _VERBS = {
     Phase.UPDATE: "Updating",
+    Phase.INDEX: "Indexing",
     Phase.SOLVE: "Resolving",
     Phase.FETCH: "Fetching",
     Phase.IMPORT: "Importing",
