@@ -14,7 +14,15 @@ from pathlib import Path
 from dolmen.environment import generations
 from dolmen.environment.layout import Environment
 from dolmen.store import Store
-from dolmen.store.usage import Inventory, ObjectName, Part, own_size, whole_size
+from dolmen.store.usage import (
+    Inventory,
+    ObjectName,
+    Part,
+    all_objects,
+    disk_size,
+    own_size,
+    whole_size,
+)
 from dolmen.support.errors import DolmenError
 
 
@@ -137,12 +145,14 @@ def store_usage(store: Store) -> StoreUsage:
     for ref in store.refs():
         commit = store.resolve(ref)
         measure.inventory.reach([commit] if commit else [], needed)
-    objects = parts[0].size
+    unreferenced = sum(
+        disk_size(path) for name, path in all_objects(store.path / "repo") if name not in needed
+    )
     return StoreUsage(
         store.path,
         tuple(parts),
         tuple(sorted(found, key=lambda one: -one.usage.own)),
-        max(0, objects - measure.inventory.total(needed)),
+        unreferenced,
         sum(part.size for part in parts),
     )
 

@@ -15,14 +15,14 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.store.objects import Objects
 from dolmen.store.roots import Needs
 from dolmen.store.transaction import sync_file_system
-from dolmen.store.usage import Inventory, ObjectName, disk_size, own_size, whole_size
+from dolmen.store.usage import Inventory, all_objects, disk_size, own_size, whole_size
 from dolmen.support.clock import monotonic, wall
 from dolmen.support.events import (
     Emit,
@@ -263,7 +263,7 @@ class _Collection:
             return
         doomed: dict[str, list[str]] = {kind: [] for kind in KINDS}
         total = 0
-        for (checksum, kind), path in _objects(self.repo):
+        for (checksum, kind), path in all_objects(self.repo):
             if kind in doomed and (checksum, kind) not in needed:
                 if kind == "commitmeta" and (checksum, "commit") in needed:
                     continue
@@ -294,17 +294,6 @@ class _Collection:
         self.count(kind, path, size=whole_size(path)[1] if is_directory else None)
         if not self.dry_run:
             remove_tree(path)
-
-
-def _objects(repo: Path) -> Iterator[tuple[ObjectName, str]]:
-    """Every loose object with its path."""
-    for directory in _paths(repo / "objects"):
-        if len(directory.name) != 2:
-            continue
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                rest, _, kind = entry.name.rpartition(".")
-                yield (f"{directory.name}{rest}", kind), entry.path
 
 
 def _names(directory: Path) -> list[str]:

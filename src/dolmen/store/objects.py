@@ -191,6 +191,13 @@ class Objects:
             raise _unreadable(checksum, "file", error) from None
         return int.from_bytes(data[8:12], "big")
 
+    def size(self, checksum: str) -> int:
+        """A file object's size in bytes; raises StoreError ("object-missing")."""
+        try:
+            return os.stat(self.path(checksum, "file")).st_size
+        except OSError as error:
+            raise _unreadable(checksum, "file", error) from None
+
     def link_target(self, checksum: str) -> str | None:
         """A symbolic link's target, None for a regular file."""
         if not stat.S_ISLNK(self.mode(checksum)):

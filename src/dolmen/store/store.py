@@ -24,6 +24,7 @@ from dolmen.support.locking import locked
 
 if TYPE_CHECKING:
     from dolmen.store.builder import TreeBuilder
+    from dolmen.store.compare import TreeDifference, TreeReader
     from dolmen.store.integrity import Damage
     from dolmen.store.transaction import Transaction
     from dolmen.store.usage import Inventory
@@ -159,17 +160,20 @@ class Store:
 
     def record_image(self, key: Sha256, image: Image) -> None:
         """Remember what building `key` gave; the ref comes first, the pointer last."""
+        from dolmen.store.transaction import translated
+
         ref = self.path / "repo/refs/heads/image" / image.root
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        if self._ref(f"image/{image.root}") != image.commit:
-            write_atomic(ref, f"{image.commit}\n")
-        symlink_atomic(self.images / key, f"../trees/{image.root}")
+        with translated("record"):
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            if self._ref(f"image/{image.root}") != image.commit:
+                write_atomic(ref, f"{image.commit}\n")
+            symlink_atomic(self.images / key, f"../trees/{image.root}")
 
     def realise(self, image: Image, *, emit: Emit = ignore) -> Path:
         """The image as a directory of hard links to the store's objects, to be used read-only.
 
         Complete or absent: made under another name, synced, renamed. Callers at the same time
-        make it once.
+        make it once. Raises StoreError ("object-missing", "object-damaged", "store-full" …).
         """
         tree = self.trees / image.root
         if tree.is_dir():
@@ -180,14 +184,14 @@ class Store:
             self.locked(f"tree-{image.root}", shared=False, emit=emit),
         ):
             if not tree.is_dir():
-                from dolmen.store.transaction import sync_file_system
+                from dolmen.store.transaction import sync_file_system, translated
 
                 self._check_root(image)
-                with self.scratch() as work:
+                with translated("realise"), self.scratch() as work:
                     self.checkout(image.commit, work / "tree")
                     sync_file_system(self.path)
                     (work / "tree").rename(tree)
-                sync_directory(self.trees)
+                    sync_directory(self.trees)
         emit(PhaseFinished(Phase.REALISE, 1, clock.monotonic() - started))
         return tree
 
@@ -214,6 +218,18 @@ class Store:
         from dolmen.store.integrity import check
 
         return check(self._objects, commit)
+
+    def compare(self, before: Sha256, after: Sha256) -> Iterator[TreeDifference]:
+        """Where two commits differ; raises StoreError ("object-missing", …)."""
+        from dolmen.store.compare import compare_trees
+
+        return compare_trees(self._objects, before, after)
+
+    def reader(self, commit: Sha256) -> TreeReader:
+        """Reads files of a commit by path; raises StoreError ("object-missing", …)."""
+        from dolmen.store.compare import TreeReader
+
+        return TreeReader(self._objects, commit)
 
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
         """A working directory on the store's file system, removed at the end or, after a kill,

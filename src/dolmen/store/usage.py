@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,20 @@ class Inventory:
                 self.damaged.add(checksum)
                 self._trees[checksum] = DirTree({}, {})
         return self._trees[checksum]
+
+
+def all_objects(repo: Path) -> Iterator[tuple[ObjectName, str]]:
+    """Every loose object of a repository with its path."""
+    try:
+        directories = sorted(os.listdir(repo / "objects"))
+    except FileNotFoundError:
+        return
+    for prefix in directories:
+        if len(prefix) == 2:
+            with os.scandir(repo / "objects" / prefix) as entries:
+                for entry in entries:
+                    rest, _, kind = entry.name.rpartition(".")
+                    yield (f"{prefix}{rest}", kind), entry.path
 
 
 def disk_size(path: str | os.PathLike[str]) -> int:
