@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dolmen.archive.credentials import check_uri, netrc_file
 from dolmen.archive.snapshot import effective_uris
 from dolmen.archive.sources import keyring
 from dolmen.model import Source
@@ -33,7 +34,7 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "{etc}/preferences.d";
 Dir::Etc::trusted "/dev/null";
 Dir::Etc::trustedparts "{etc}/trusted.gpg.d";
-Dir::Etc::netrc "/dev/null";
+Dir::Etc::netrc "{netrc}";
 Dir::Etc::netrcparts "{etc}/auth.conf.d";
 Dir::Etc "{etc}";
 Dir::State "{root}/state";
@@ -144,7 +145,7 @@ def source_set(
     """Compute what apt shall see; writes nothing.
 
     `snapshots` is the snapshot service's base URI. Raises ArchiveError ("no-keyring",
-    "no-snapshot-service") and StoreError ("bad-path").
+    "no-snapshot-service"), DeclarationError ("password-in-uri") and StoreError ("bad-path").
     """
     text = "\n".join(
         _stanza(source, architectures, effective_uris(source, snapshots)) for source in sources
@@ -172,16 +173,24 @@ def prepare(chosen: SourceSet) -> None:
         _OPTIONS.format(
             root=chosen.root,
             etc=chosen.root / "etc",
+            netrc=_quotable(netrc_file()),
             architecture=native,
             architectures=" ".join(f'"{name}";' for name in chosen.architectures),
         ),
     )
 
 
+def _quotable(path: Path | None) -> str:
+    text = str(path)
+    return "/dev/null" if path is None or any(c in text for c in '"\n\\') else text
+
+
 def _stanza(source: Source, architectures: Sequence[str], uris: Sequence[str]) -> str:
     """One deb822 stanza; what weakens trust is never written, whatever the source came from."""
     # copy:, not file:: apt only links to the files of a file: source, so they could change after
     # they were verified
+    for uri in uris:
+        check_uri(uri)
     shown = [f"copy:{uri[5:]}" if uri.startswith("file:") else uri for uri in uris]
     lines = [
         "Types: deb",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dolmen.archive.credentials import without_password
 from dolmen.model import Source
 from dolmen.support.errors import ArchiveError
 
@@ -119,7 +120,7 @@ def _retarget(entry: _Entry, uri: str, suite: str, lists: Path) -> Source | None
     if stamped is not None:
         snapshot = stamped["stamp"]
     return Source(
-        uris=(uri,),
+        uris=(without_password(uri),),
         suites=tuple(dict.fromkeys(suites)),
         components=entry.components,
         signed_by=entry.signed_by or str(DEBIAN_KEYRING),

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import dolmen
+from dolmen.archive.credentials import login
 
 #: Seconds to connect, and to wait for the next byte.
 CONNECT_TIMEOUT = 15.0
@@ -257,18 +258,22 @@ def _headers(parts: SplitResult, start: int, fresh: bool) -> dict[str, str]:
         headers["Range"] = f"bytes={start}-"
     if fresh:
         headers["Cache-Control"] = "no-cache"
-    if parts.username:
-        headers["Authorization"] = _basic(parts)
+    known = login(parts)
+    if known is not None:
+        headers["Authorization"] = _basic(*known)
     return headers
 
 
 def _proxy_authorization(proxy: SplitResult) -> dict[str, str]:
-    return {"Proxy-Authorization": _basic(proxy)} if proxy.username else {}
+    return (
+        {"Proxy-Authorization": _basic(unquote(proxy.username), unquote(proxy.password or ""))}
+        if proxy.username
+        else {}
+    )
 
 
-def _basic(parts: SplitResult) -> str:
-    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+def _basic(name: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 def _told(error: Exception) -> str:

@@ -322,6 +322,15 @@ def test_tls(lock: Lock, cache: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         assert any("certificate" in line.lower() for line in error.details)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert bring(away, cache, 0)["pkg-0"].read_bytes() == content(0)
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine localhost login me password secret\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        secure.rules[path_of(lock, 3)] = lambda handler: (
+            handler.answer(200, content(3))
+            if handler.headers.get("Authorization") == "Basic bWU6c2VjcmV0"
+            else handler.answer(401, b"")
+        )
+        assert bring(away, cache, 3)["pkg-3"].read_bytes() == content(3)
         plain = f"{lock.releases[0].uri}{lock.packages[1].filename}"
         secure.rules[path_of(lock, 1)] = lambda handler: handler.redirect(plain)
         with pytest.raises(ArchiveError) as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os.path
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 
 from dolmen.archive import protocol
 from dolmen.archive.configuration import passed_environment, source_set
+from dolmen.archive.credentials import login, without_password
 from dolmen.archive.records import is_pool_path
 from dolmen.archive.requests import suggestions
 from dolmen.archive.snapshot import effective_uris, snapshot_uri
 from dolmen.archive.transport import RefusedError, Transport, _checked
 from dolmen.model import Source
-from dolmen.support.errors import ArchiveError, DolmenError, SolveError, StoreError
+from dolmen.support.errors import (
+    ArchiveError,
+    DeclarationError,
+    DolmenError,
+    SolveError,
+    StoreError,
+)
 from dolmen.support.events import Event, Notice, Phase, PhaseFinished, PhaseProgress
 
 HOST = "http://a.example.org"
@@ -153,3 +160,30 @@ def test_a_state_directory_that_apt_cannot_name(tmp_path: Path) -> None:
         source_set([source], ("amd64",), tmp_path / 'with"quote')
     assert caught.value.reason == "bad-path"
     assert isinstance(caught.value, DolmenError)
+
+
+def test_passwords_come_from_netrc_and_go_over_tls_only(tmp_path: Path) -> None:
+    path = tmp_path / ".netrc"
+    environ = {"HOME": str(tmp_path)}
+    parts = urlsplit("https://a.example.org/debian")
+    assert login(parts, environ) is None
+    path.write_text("machine a.example.org login me password secret\n")
+    assert login(parts, environ) == ("me", "secret")
+    assert login(urlsplit("https://b.example.org/"), environ) is None
+    assert login(urlsplit("http://a.example.org/debian"), environ) is None
+    path.write_text("machine machine machine")
+    assert login(parts, environ) is None
+
+
+def test_no_password_in_a_uri(tmp_path: Path) -> None:
+    key = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+    source_set([Source(("https://a.example.org/debian",), ("sid",), signed_by=key)], (), tmp_path)
+    with pytest.raises(DeclarationError) as caught:
+        source_set(
+            [Source(("https://m:s@a.example.org/debian",), ("sid",), signed_by=key)], (), tmp_path
+        )
+    assert caught.value.reason == "password-in-uri"
+    assert "m:s" not in f"{vars(caught.value)}"
+    assert (
+        without_password("https://m:s@a.example.org:8/debian") == "https://a.example.org:8/debian"
+    )
