@@ -303,11 +303,11 @@ else
             --dev-bind-try /dev/dri /dev/dri --dev-bind-try /dev/kfd /dev/kfd \
             --dev-bind-try /dev/snd /dev/snd --dev-bind-try /dev/fuse /dev/fuse \
             --dev-bind-try /dev/kvm /dev/kvm "$@"
-        set -- --uid 0 --gid 0 --cap-drop ALL "$@"
+        set -- --uid 0 --gid 0 "$@"
     else
         set -- --bind /proc /proc --dev-bind /dev /dev "$@"
     fi
-    set -- @BWRAP@ --seccomp 9 --unshare-user \
+    set -- @BWRAP@ --seccomp 9 --unshare-user --cap-drop ALL \
         @TREE_OPTIONS@ @FROM_HOST@ @VARIABLES@ \
         --ro-bind /sys /sys --bind /tmp /tmp --tmpfs /run --perms 1777 --dir /run/lock \
         --dir /run/dolmen/@MARK@ \
