@@ -17,6 +17,7 @@ from dolmen.archive.snapshot import effective_uris
 from dolmen.archive.sources import DEBIAN_KEYRING, default_sources
 from dolmen.archive.storage import storage_error
 from dolmen.model import Manifest
+from dolmen.support import settings
 from dolmen.support.errors import ArchiveError, HostError
 from dolmen.support.events import Emit
 from dolmen.support.run import run, spawn
@@ -69,6 +70,7 @@ def request(
         "architectures": chosen.architectures,
         "recommends": manifest.recommends,
         "refresh": refresh,
+        "max_age": settings.seconds("refresh-age"),
         "slow": slow,
         "locked": [],
     }

@@ -26,7 +26,7 @@ from dolmen.support.events import Emit, Notice, Phase, PhaseFinished, PhaseStart
 from dolmen.support.files import remove_tree, write_atomic
 from dolmen.support.locking import locked as hold
 
-#: Seconds after which an index that may change is fetched again.
+#: Seconds after which an index that may change is fetched again, unless the user says otherwise.
 MAX_AGE = 24 * 3600
 
 #: Says which files make the index and in which state; written last.
@@ -48,6 +48,8 @@ class Index:
         self._slow = slow
         self._emit = emit
         self.releases: tuple[Release, ...] = ()
+        #: Seconds; the caller's setting "refresh-age".
+        self.max_age: float = MAX_AGE
 
     @contextlib.contextmanager
     def opened(self, *, refresh: bool | None, locked: frozenset[str]) -> Iterator[None]:
@@ -142,7 +144,7 @@ class Index:
         self.releases = stamp["releases"]
         if refresh is False or all(source["snapshot"] for source in self.sources):
             return False
-        return not 0 <= wall() - stamp["fetched"] <= MAX_AGE
+        return not 0 <= wall() - stamp["fetched"] <= self.max_age
 
     def _stamp(self) -> Mapping[str, Any] | None:
         try:

@@ -39,10 +39,10 @@ def lines(
             else cell
         ),
     )
-    if found.fixed:
-        yield from table.wrapped(f"Fixed: {', '.join(found.fixed)}")
-    if found.returned:
-        yield from table.wrapped(f"No longer fixed: {', '.join(found.returned)}")
+    if found.cves:
+        yield from table.wrapped(f"CVEs in the changelogs: {', '.join(found.cves)}")
+    if found.undone_cves:
+        yield from table.wrapped(f"CVEs of changes undone: {', '.join(found.undone_cves)}")
     if not short:
         for source in found.sources:
             yield from _changelog(source, heading)
@@ -78,12 +78,12 @@ def markdown(found: Difference, *, files: bool) -> Iterator[str]:
             before, after = one.change.before or "", one.change.after or ""
             bold = f"**{_cell(name)}**" if one.change.requested else _cell(name)
             yield f"| {sign} | {bold} | {_cell(before)} | {_cell(after)} | {size} |"
-    if found.fixed:
+    if found.cves:
         yield ""
-        yield f"**Fixed:** {', '.join(found.fixed)}"
-    if found.returned:
+        yield f"**CVEs in the changelogs:** {', '.join(found.cves)}"
+    if found.undone_cves:
         yield ""
-        yield f"**No longer fixed:** {', '.join(found.returned)}"
+        yield f"**CVEs of changes undone:** {', '.join(found.undone_cves)}"
     for source in found.sources:
         if source.entries or source.news:
             head = f"{source.source} {source.before} → {source.after}"

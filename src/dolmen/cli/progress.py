@@ -40,10 +40,16 @@ _VERBS = {
     Phase.COMMIT: "Committing",
     Phase.REALISE: "Realising",
     Phase.VERIFY: "Verifying",
+    Phase.COLLECT: "Collecting",
 }
-_NOUNS = {Phase.UPDATE: "suite", Phase.COMMIT: "image", Phase.REALISE: "image"}
+_NOUNS = {
+    Phase.UPDATE: "suite",
+    Phase.COMMIT: "image",
+    Phase.REALISE: "image",
+    Phase.COLLECT: "thing",
+}
 #: Told only when they took a while; a user thinks of packages, not of these.
-_INNER = (Phase.COMPOSE, Phase.COMMIT, Phase.REALISE)
+_INNER = (Phase.COMPOSE, Phase.COMMIT, Phase.REALISE, Phase.COLLECT)
 _WHILE = 0.5
 _STYLES = {"note": "cyan", "hint": "cyan", "warning": "yellow"}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dolmen.environment import generations
@@ -82,7 +82,11 @@ class FileDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """All of it. `files`: None where one of the images is not in the store."""
+    """All of it. `files`: None where one of the images is not in the store.
+
+    `cves`: numbers that the changelogs of newer versions mention, most often as fixed;
+    `undone_cves`: those that the newer version, which was given up, mentioned.
+    """
 
     before: Side
     after: Side
@@ -90,8 +94,8 @@ class Difference:
     packages: tuple[PackageDifference, ...]
     sources: tuple[SourceChanges, ...] = ()
     files: tuple[FileDifference, ...] | None = None
-    fixed: tuple[str, ...] = field(default=())
-    returned: tuple[str, ...] = field(default=())
+    cves: tuple[str, ...] = ()
+    undone_cves: tuple[str, ...] = ()
 
 
 def side(environment: Environment | None, reference: str, store: Store | None) -> Side:
@@ -139,7 +143,6 @@ def difference(
     store: Store | None,
     *,
     patches: str = "none",
-    changelogs: bool = True,
 ) -> Difference:
     """Compare; `patches`: unified diffs of "none", "conf" (configuration) or "all" text files."""
     changes = compare(before.lock, after.lock)
@@ -156,9 +159,9 @@ def difference(
     if store is None or before.commit is None or after.commit is None:
         return Difference(before, after, changes, packages)
     left, right = store.reader(before.commit), store.reader(after.commit)
-    sources = tuple(_sources(changes, old, new, left, right)) if changelogs else ()
-    fixed = {number for one in sources if not one.undone for number in one.cves}
-    returned = {number for one in sources if one.undone for number in one.cves}
+    sources = tuple(_sources(changes, old, new, left, right))
+    cves = {number for one in sources if not one.undone for number in one.cves}
+    undone = {number for one in sources if one.undone for number in one.cves}
     return Difference(
         before,
         after,
@@ -166,8 +169,8 @@ def difference(
         packages,
         sources,
         tuple(_files(store.compare(before.commit, after.commit), left, right, patches)),
-        cve_numbers(fixed),
-        cve_numbers(returned),
+        cve_numbers(cves),
+        cve_numbers(undone),
     )
 
 

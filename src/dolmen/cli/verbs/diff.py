@@ -55,7 +55,6 @@ def command(
         two,
         store,
         patches="all" if patch else "conf" if conf else "none",
-        changelogs=not short,
     )
     current.answer(_value(found))
     if markdown:
@@ -95,7 +94,7 @@ def _value(found: object) -> dict[str, object]:
             f"{one.change.name}:{one.change.architecture}": one.size for one in found.packages
         },
         "sources": [{**plain(source), "cves": source.cves} for source in found.sources],
-        "fixed": found.fixed,
-        "returned": found.returned,
+        "cves": found.cves,
+        "undone_cves": found.undone_cves,
         "files": found.files,
     }
