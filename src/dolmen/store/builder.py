@@ -11,9 +11,10 @@ from types import TracebackType
 from dolmen.model import Sha256
 from dolmen.store import objects
 from dolmen.store.checkout import checkout
+from dolmen.store.failures import translated
 from dolmen.store.image import Image
 from dolmen.store.package import PackageTree
-from dolmen.store.transaction import Transaction, translated
+from dolmen.store.transaction import Transaction
 from dolmen.store.tree import Directory
 from dolmen.support.errors import PackageError, StoreError
 

@@ -62,8 +62,8 @@ class Container:
             while name.startswith("_"):
                 self._skip(size)
                 name, size = self._header()
-            base, _, compression = name.partition(".tar")
-            if base != wanted:
+            base, tar, compression = name.partition(".tar")
+            if base != wanted or not tar:
                 raise bad(
                     f"it has a member {name[:16]!r} where {wanted}.tar should be", "bad-archive"
                 )

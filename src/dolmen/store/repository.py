@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dolmen.store.transaction import store_error
+from dolmen.store.failures import store_error
 
 
 def create_repository(path: Path) -> None:

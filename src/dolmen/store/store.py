@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dolmen.model import LockedPackage, Sha256
 from dolmen.store import roots
+from dolmen.store.failures import translated
 from dolmen.store.image import Image
 from dolmen.store.layout import prepare, store_path
 from dolmen.store.objects import Objects, root_checksum
@@ -60,14 +61,21 @@ class Store:
         prepare(where)
         return cls(where)
 
+    @contextlib.contextmanager
     def locked(
         self, what: str = "store", *, shared: bool = True, emit: Emit = ignore
-    ) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock `what`: "store" (shared: use it; exclusive: collect), "image-<key>" …"""
+    ) -> Iterator[None]:
+        """Hold the lock `what`: "store" (shared: use it; exclusive: collect), "image-<key>" …
+
+        Raises BusyError, and StoreError ("store-full", "store-failed").
+        """
         if not _LOCK_NAME.fullmatch(what):
             raise ValueError(what)
         shown = "the store" if what == "store" else f"the lock {what[:30]} of the store"
-        return locked(self.locks / what, what=shown, shared=shared, emit=emit)
+        with contextlib.ExitStack() as stack:
+            with translated("lock"):
+                stack.enter_context(locked(self.locks / what, what=shown, shared=shared, emit=emit))
+            yield
 
     def lease(self, *, emit: Emit = ignore) -> None:
         """Keep the collector away until `release` or the end of the process.
@@ -160,8 +168,6 @@ class Store:
 
     def record_image(self, key: Sha256, image: Image) -> None:
         """Remember what building `key` gave; the ref comes first, the pointer last."""
-        from dolmen.store.transaction import translated
-
         ref = self.path / "repo/refs/heads/image" / image.root
         with translated("record"):
             ref.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +190,7 @@ class Store:
             self.locked(f"tree-{image.root}", shared=False, emit=emit),
         ):
             if not tree.is_dir():
-                from dolmen.store.transaction import sync_file_system, translated
+                from dolmen.store.transaction import sync_file_system
 
                 self._check_root(image)
                 with translated("realise"), self.scratch() as work:
@@ -201,7 +207,6 @@ class Store:
         Every time stamp in it is 0.
         """
         from dolmen.store.checkout import checkout
-        from dolmen.store.transaction import translated
 
         found = self._objects.commit(commit)
         with translated("checkout"):

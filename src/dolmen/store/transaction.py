@@ -12,7 +12,6 @@ writing does. Tests hold the files against libostree's, byte by byte, and `ostre
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
@@ -23,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from dolmen.model import Sha256
 from dolmen.store import objects
+from dolmen.store.failures import translated
 from dolmen.store.objects import XATTR, Objects
 from dolmen.store.scratch import drop_scratch, make_scratch
-from dolmen.support.errors import StoreError
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -190,33 +189,6 @@ def _write_ref(path: Path, commit: str) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     temporary.write_text(f"{commit}\n")
     temporary.rename(path)
-
-
-@contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Turn the system's complaints into StoreError ("store-full", "store-failed")."""
-    try:
-        yield
-    except OSError as error:
-        raise store_error(
-            what, str(error), full=error.errno in (errno.ENOSPC, errno.EDQUOT)
-        ) from error
-
-
-def store_error(what: str, message: str, *, full: bool) -> StoreError:
-    """An error about the store as a whole."""
-    if full:
-        return StoreError(
-            "no space is left on the store's file system",
-            reason="store-full",
-            context=message,
-            hint="free space there, for example with: dolmen gc",
-        )
-    return StoreError(
-        f"the store cannot be used ({what}): {message}",
-        reason="store-failed",
-        hint="dolmen doctor",
-    )
 
 
 def sync_file_system(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -165,6 +166,34 @@ def test_full_disk(tiny: Path, debs: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=200m", tiny], check=True, timeout=60)
     store.import_packages((lock_entry(deb), deb) for deb in rest)
     fsck(store.path)
+
+
+def test_full_disk_while_realising(tiny: Path, debs: Path) -> None:
+    store = Store.open(tiny / "store")
+    first = min(debs.glob("*.deb"))
+    store.import_packages([(lock_entry(first), first)])
+    with store.tree_builder() as builder:
+        builder.merge_package(lock_entry(first).sha256)
+        image = builder.commit()
+    # Names take inodes, and tmpfs counts those.
+    subprocess.run(["mount", "-o", "remount,nr_inodes=2000", tiny], check=True, timeout=60)
+    with contextlib.suppress(OSError):
+        for number in range(3000):
+            (tiny / f"small{number}").touch()
+    with pytest.raises(StoreError) as caught:
+        store.realise(image)
+    assert caught.value.reason == "store-full"
+    assert list(store.trees.iterdir()) == []
+    with pytest.raises(StoreError) as caught:
+        store.record_image(image.root, image)
+    assert caught.value.reason == "store-full"
+    assert store.image(image.root) is None
+    for small in tiny.glob("small*"):
+        small.unlink()
+    store.record_image(image.root, image)
+    assert store.image(image.root) == image
+    assert store.realise(image).is_dir()
+    assert list(store.tmp.iterdir()) == []
 
 
 def test_full_disk_from_the_start(tiny: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from dolmen.store import PackageTree, Store
 from dolmen.support.files import remove_tree
 from tests.lib.debs import lock_entry
+from tests.unit.store.refusal import BENIGN, deb_of, taken
 
 Importer = Callable[[Path], PackageTree]
 
@@ -53,3 +54,9 @@ def bring(store: Store) -> Importer:
         return store.package(package.sha256)
 
     return bring
+
+
+@pytest.fixture
+def _benign_twin(store: Store, debs: Path) -> None:
+    """The same factory, the same door, nothing wrong: it must work before a refusal counts."""
+    taken(store, deb_of(debs, BENIGN))
