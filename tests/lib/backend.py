@@ -19,6 +19,9 @@ from dolmen.model.digest import digest_text
 from dolmen.support.errors import SolveError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 
+#: What is in every image, beside a command for each package.
+COMMANDS = ("sh", "echo", "env", "pwd", "ps", "true", "x", "a b", "--")
+
 LAUNCHER = """#!/bin/sh
 # launcher of {tree}
 case $0 in
@@ -108,6 +111,9 @@ class FakeBackend:
         root = digest_text(f"image {lock.digest()}")
         tree = self.store_path / "trees" / root
         (tree / "usr/bin").mkdir(parents=True, exist_ok=True)
+        for command in (*COMMANDS, *(package.name for package in lock.packages)):
+            if not (tree / "usr/bin" / command).is_symlink():
+                (tree / "usr/bin" / command).symlink_to(f"/usr/bin/{command}")
         return Realised(root, Sha256("c" * 64), tree)
 
     def host_files(self, directory: Path, tree: Path) -> None:

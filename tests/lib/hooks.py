@@ -1,4 +1,4 @@
-"""The prompt hooks in real shells, without a terminal: a script that calls them as a prompt does."""
+"""The prompt hooks in real shells, without a terminal: scripts call them as a prompt does."""
 
 from __future__ import annotations
 
@@ -46,6 +46,4 @@ def call(
     text = source(shell) + "\n" + script
     program = shutil.which(shell)
     assert program
-    return run(
-        [program, *_START[shell][1:], "-c", text], timeout=timeout, env=variables, cwd=cwd
-    )
+    return run([program, *_START[shell][1:], "-c", text], timeout=timeout, env=variables, cwd=cwd)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from dolmen.cli.session import Session
-from dolmen.support.errors import HostError, UsageError
+from dolmen.support.errors import CommandError, DeclarationError, HostError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +31,7 @@ class Entry:
     frozen: bool
     refresh: bool
     generation: str | None = None
+    auto: bool = False
 
 
 def options(function: F) -> F:
@@ -43,7 +44,7 @@ def options(function: F) -> F:
                 "packages",
                 metavar="PACKAGE",
                 multiple=True,
-                help="Instead of a directory's environment: these packages, ad hoc.",
+                help="Instead of the directory's environment: these packages (A,B), ad hoc.",
             ),
             click.option(
                 "--suite", metavar="SUITE", help="The suite for -p (default: the host's)."
@@ -68,7 +69,8 @@ def options(function: F) -> F:
 
 def enter(session: Session, entry: Entry) -> NoReturn:
     """Make the environment ready and become its launcher; does not return."""
-    from dolmen.environment import ad_hoc, prepare
+    from dolmen.environment import ad_hoc, find_environment, prepare
+    from dolmen.environment.missing import has_command
     from dolmen.model import parse_spec
 
     if entry.locked and entry.frozen:
@@ -88,7 +90,7 @@ def enter(session: Session, entry: Entry) -> NoReturn:
         if session.directory is not None or entry.locked or entry.frozen:
             raise UsageError("-p makes an environment of its own: no --dir, --locked, --frozen")
         environment = ad_hoc(
-            [parse_spec(package) for package in entry.packages],
+            [parse_spec(name) for package in entry.packages for name in package.split(",")],
             backend=backend,
             suite=entry.suite,
             refresh=True if entry.refresh else None,
@@ -98,11 +100,56 @@ def enter(session: Session, entry: Entry) -> NoReturn:
     else:
         if entry.suite is not None or entry.refresh:
             raise UsageError("--suite and --refresh go with -p", hint="dolmen install --refresh")
+        if entry.auto and session.directory is None:
+            try:
+                find_environment()
+            except DeclarationError as error:
+                if error.reason != "no-environment":
+                    raise
+                _launch(_on_the_fly(session, entry, None), entry)
         environment = session.environment()
         mode = "locked" if entry.locked else "frozen" if entry.frozen else "warn"
     launcher = prepare(environment, backend=backend, command="sync", mode=mode, emit=session.emit)
+    if entry.argv and not has_command(launcher.parent / "tree", entry.argv[0]):
+        text = None if entry.packages else environment.manifest_text()
+        launcher = _on_the_fly(session, entry, text)
     session.close()
     _launch(launcher, entry)
+
+
+def _on_the_fly(session: Session, entry: Entry, manifest_text: str | None) -> Path:
+    """With --auto: the launcher of an ad-hoc environment that has the command.
+
+    Raises CommandError ("no-command") with the package to install, if it is clear which.
+    """
+    from dolmen.environment import ad_hoc, host_suite, prepare
+    from dolmen.environment.missing import packages_with
+    from dolmen.model import Manifest, parse_manifest, parse_spec
+
+    command, backend = entry.argv[0], session.backend()
+    if entry.auto:
+        backend.make_store()
+    if manifest_text is None:
+        manifest = Manifest(entry.suite or host_suite())
+    else:
+        manifest = parse_manifest(manifest_text)
+    packages = packages_with(
+        command, manifest, backend=backend, fetching=entry.auto, emit=session.emit
+    )
+    if entry.auto and len(packages) == 1:
+        specs = [parse_spec(packages[0])]
+        environment = ad_hoc(specs, backend=backend, suite=manifest.suite, emit=session.emit)
+        return prepare(
+            environment, backend=backend, command="sync", mode="frozen", emit=session.emit
+        )
+    known = f"; {', '.join(packages[:8])} would bring it" if packages else ""
+    if entry.packages:
+        hint = f"dolmen run -p {packages[0]} -- {command}" if packages else "dolmen run --help"
+    elif len(packages) == 1:
+        hint = f"dolmen install {packages[0]}, or for once: dolmen run --auto {command}"
+    else:
+        hint = f"dolmen which {command}"
+    raise CommandError(f"there is no command {command!r} in this environment{known}", hint=hint)
 
 
 def _launch(launcher: Path, entry: Entry) -> NoReturn:

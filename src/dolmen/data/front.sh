@@ -141,9 +141,10 @@ _dolmen_fast() {
             case $1 in
             --pure) _dolmen_pure=$1 ;;
             --network) _dolmen_network=$1 ;;
+            --auto) [ "$_dolmen_verb" = run ] || return ;;
             -p | --package | --suite)
                 # These become part of a file name; Python hashes what is not plain.
-                case ${2-} in '' | -* | *[!A-Za-z0-9.+:=~-]*) return ;; esac
+                case ${2-} in '' | -* | ,* | *, | *,,* | *[!A-Za-z0-9.+:=~,-]*) return ;; esac
                 if [ "$1" = --suite ]; then
                     _dolmen_suite=$2
                 else
@@ -192,7 +193,7 @@ _dolmen_fast() {
 
     _dolmen_live=$_dolmen_state/current
     [ -x "$_dolmen_live/launch" ] && [ -d "$_dolmen_live/tree/usr" ] || return
-    [ "$_dolmen_verb" = shell ] || _dolmen_has "$1" || return
+    [ $# -eq 0 ] || _dolmen_has "$1" || return
     _dolmen_same "$_dolmen_dir/dolmen.toml" "$_dolmen_live/dolmen.toml" || return
     _dolmen_same "$_dolmen_dir/dolmen.lock" "$_dolmen_live/dolmen.lock" || return
     # Entries that nobody used for a week expire; this sets the time (`true` as it is no special

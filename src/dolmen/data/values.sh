@@ -60,8 +60,10 @@ requested)
 package)
     case $prefix in '' | *[!a-z0-9+.-]*) exit 0 ;; esac
     store
-    # The indexes that apt keeps for our solves; the host's own where there are none yet.
+    # What `search` reads, else the indexes that apt keeps for our solves, else the host's own.
     set +f
+    set -- "$store"/archive/*/catalogue
+    [ ! -f "$1" ] || exec sed -n "s/^\\($prefix[a-z0-9+.-]*\\)	.*/\\1/p" "$@"
     set -- "$store"/archive/*/lists/*_Packages
     [ -f "$1" ] || set -- /var/lib/apt/lists/*_Packages
     [ -f "$1" ] || exec apt-cache --no-generate pkgnames "$prefix" 2>/dev/null

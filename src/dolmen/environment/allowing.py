@@ -13,7 +13,7 @@ taken for a record). It holds digests as sha256sum(1) writes them:
 ```
 
 The hook compares them in plain shell (data/check.bash). What the user builds himself in a
-directory that was allowed stays allowed: `carry` writes the record anew when a generation goes live.
+directory that was allowed stays allowed: `carry` writes the record when a generation goes live.
 """
 
 from __future__ import annotations

@@ -99,6 +99,13 @@ class NotReproducibleError(DolmenError):
     default_reason = "not-reproducible"
 
 
+class CommandError(DolmenError):
+    """The environment has no such command; sh's own code for that."""
+
+    exit_code = 127
+    default_reason = "no-command"
+
+
 class BusyError(DolmenError):
     """Another process holds what we need, and waiting for it took too long."""
 

@@ -11,6 +11,7 @@ from dolmen.environment import Environment, ad_hoc, prepare
 from dolmen.environment.adhoc import expire, name_of
 from dolmen.model import parse_spec
 from dolmen.support.errors import SolveError
+from dolmen.support.files import remove_tree
 from tests.lib.backend import FakeBackend
 
 SPECS = [parse_spec("jq"), parse_spec("curl")]
@@ -95,8 +96,6 @@ def test_names_are_file_names(specs: list[str], plain: bool) -> None:
 def test_a_lost_tree_is_made_again(backend: FakeBackend, tmp_path: Path) -> None:
     environment = make(backend, "jq")
     tree = Path(os.readlink(environment.current / "tree"))
-    (tree / "usr/bin").rmdir()
-    (tree / "usr").rmdir()
-    tree.rmdir()
+    remove_tree(tree)
     assert make(backend, "jq") == environment
     assert tree.is_dir()

@@ -18,6 +18,7 @@ from dolmen.environment import (
 from dolmen.model import parse_spec
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Event, Notice
+from dolmen.support.files import remove_tree
 from tests.lib.backend import FakeBackend, snapshot
 
 
@@ -85,9 +86,7 @@ def test_switch_keeps_edits(three: Environment) -> None:
 
 def test_switch_to_a_collected_image(three: Environment) -> None:
     record = generations.read(three, 1)
-    (record.tree / "usr/bin").rmdir()
-    (record.tree / "usr").rmdir()
-    record.tree.rmdir()
+    remove_tree(record.tree)
     before = snapshot(three)
     with pytest.raises(DeclarationError) as caught:
         switch(three, 1)

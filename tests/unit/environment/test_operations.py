@@ -21,6 +21,7 @@ from dolmen.environment import (
 )
 from dolmen.model import parse_lock, parse_manifest, parse_spec
 from dolmen.support.errors import DeclarationError, DolmenError, SolveError, StaleError
+from dolmen.support.files import remove_tree
 from tests.lib.backend import FakeBackend, snapshot
 
 
@@ -328,9 +329,7 @@ def test_a_lost_tree_is_made_again(environment: Environment, backend: FakeBacken
     add(environment, backend, "jq")
     live = generations.current(environment)
     assert live is not None
-    (live.tree / "usr/bin").rmdir()
-    (live.tree / "usr").rmdir()
-    live.tree.rmdir()
+    remove_tree(live.tree)
     sync(environment, backend=backend, command="sync")
     assert live.tree.is_dir()
 
