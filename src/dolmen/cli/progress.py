@@ -32,6 +32,7 @@ _PATIENCE = 0.3
 _VERBS = {
     Phase.UPDATE: "Updating",
     Phase.INDEX: "Indexing",
+    Phase.CONTENTS: "Indexing file names",
     Phase.SOLVE: "Resolving",
     Phase.FETCH: "Fetching",
     Phase.IMPORT: "Importing",

@@ -16,6 +16,7 @@ class Phase(Enum):
 
     UPDATE = "Updated"
     INDEX = "Indexed"
+    CONTENTS = "Indexed file names"
     SOLVE = "Resolved"
     FETCH = "Fetched"
     IMPORT = "Imported"
