@@ -231,25 +231,12 @@ if [ "$dolmen_pure" ]; then
         ${TERM+--setenv TERM "$TERM"} ${COLORTERM+--setenv COLORTERM "$COLORTERM"} \
         ${NO_COLOR+--setenv NO_COLOR "$NO_COLOR"} @VARIABLES@ \
         --perms 0700 --tmpfs "$dolmen_home" "$@"
-    set -- --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try \
-        --hostname dolmen --die-with-parent --cap-drop ALL \
-        @TREE_OPTIONS@ @FROM_HOST_CONFINED@ \
+    set -- --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try \
+        --hostname dolmen --die-with-parent @FROM_HOST_CONFINED@ \
         @KERNEL_FILES@ --perms 1777 --tmpfs /tmp --perms 1777 --tmpfs /dev/shm \
         --tmpfs /run --perms 1777 --dir /run/lock --dir /run/dolmen/@MARK@ "$@"
     if [ "$dolmen_root" ]; then set -- --uid 0 --gid 0 "$@"; fi
     dolmen_filter=$dolmen_host/@CONFINED_FILTER@
-    if [ "${dolmen_fd-}" = close ]; then
-        set -- /bin/bash -p -c 'f=$1; shift
-            for d in /proc/self/fd/*; do d=${d##*/}; [ "$d" -le 2 ] || eval "exec $d<&-"; done
-            exec "$@" 9<"$f"' bash "$dolmen_filter" @BWRAP@ --seccomp 9 "$@"
-    else
-        exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&-
-        set -- @BWRAP@ --seccomp 9 "$@"
-    fi
-    if [ "$dolmen_root" ] && [ -z "$dolmen_print" ]; then
-        set -- /usr/bin/unshare --mount --propagation private -- \
-            /bin/sh -c '@FIX_DEVICES@ && exec "$@"' sh "$@"
-    fi
 else
     # The caller's variables, but for those that would make the image's programs load the host's
     # parts. PATH is the image's, then what the caller has below $HOME; never launchers.
@@ -307,8 +294,7 @@ else
     else
         set -- --bind /proc /proc --dev-bind /dev /dev "$@"
     fi
-    set -- @BWRAP@ --seccomp 9 --unshare-user --cap-drop ALL \
-        @TREE_OPTIONS@ @FROM_HOST@ @VARIABLES@ \
+    set -- @FROM_HOST@ @VARIABLES@ \
         --ro-bind /sys /sys --bind /tmp /tmp --tmpfs /run --perms 1777 --dir /run/lock \
         --dir /run/dolmen/@MARK@ \
         --bind-try /run/user /run/user --bind-try /run/dbus /run/dbus --ro-bind-try /run/udev /run/udev \
@@ -343,8 +329,22 @@ if [ -z "$dolmen_found" ]; then
     fi
 fi
 
+set -- @BWRAP@ --seccomp 9 --unshare-user --cap-drop ALL @TREE_OPTIONS@ "$@"
 if [ "$dolmen_print" ]; then
     printf '%s\n' "$@"
     exit
+fi
+if [ "$dolmen_pure" ]; then
+    if [ "${dolmen_fd-}" = close ]; then
+        set -- /bin/bash -p -c 'f=$1; shift
+            for d in /proc/self/fd/*; do d=${d##*/}; [ "$d" -le 2 ] || eval "exec $d<&-"; done
+            exec "$@" 9<"$f"' bash "$dolmen_filter" "$@"
+    else
+        exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&-
+    fi
+    if [ "$dolmen_root" ]; then
+        set -- /usr/bin/unshare --mount --propagation private -- \
+            /bin/sh -c '@FIX_DEVICES@ && exec "$@"' sh "$@"
+    fi
 fi
 exec "$@" 9<"$dolmen_filter"

@@ -110,9 +110,6 @@ def _from_host(paths: list[str]) -> list[str]:
 
 
 def _stripped(text: str) -> str:
-    """Without comment lines, which sh would read at every start; the first two lines stay."""
-    lines = text.splitlines(keepends=True)
-    return "".join(
-        line
-        for line in lines[:2] + [line for line in lines[2:] if not line.lstrip().startswith("#")]
-    )
+    """Without comments and indentation, which sh would read at every start; not the head's two."""
+    lines = [line.lstrip(" ") for line in text.splitlines(keepends=True)]
+    return "".join(lines[:2] + [line for line in lines[2:] if not line.startswith("#")])

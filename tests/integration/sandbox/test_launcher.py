@@ -305,19 +305,10 @@ def test_pure_ends_with_the_launcher(party: Party) -> None:
 def test_a_daemon_outlives_a_development_shell_only(party: Party) -> None:
     for options, expected in ([], True), (["--pure"], False):
         mark = party.home / f"project/daemon{len(options)}"
-        script = (
-            f"(setsid sh -c 'sleep 0.4; echo x >project/daemon{len(options)}' >/dev/null 2>&1 &)"
-        )
-        if options:
-            script = script.replace("project/", "")
-        party.launch(
-            *options,
-            "--",
-            "sh",
-            "-c",
-            script,
-            cwd=party.home / "project" if options else party.home,
-        )
+        # Time for setsid: what is still in our group ends with it.
+        daemon = f"setsid sh -c 'sleep 0.6; echo x >daemon{len(options)}' >/dev/null 2>&1"
+        script = f"({daemon} &); sleep 0.3"
+        party.launch(*options, "--", "sh", "-c", script, cwd=party.home / "project")
         deadline = time.monotonic() + 2
         while not mark.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
