@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+#: Classes that carry a reason of ours; other values have reasons too, in prose or of another kind.
+_CARRIERS = ("Error", "Finding")
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -53,13 +55,14 @@ def _signatures(tree: ast.Module) -> Iterator[tuple[str, int]]:
                 for item in node.body
                 if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
             ]
-        # A rule of image/rules.py has a reason too, but in prose.
-        if "reason" in names and getattr(node, "name", "") != "Rule":
-            yield node.name, names.index("reason")  # type: ignore[attr-defined]
+        if "reason" in names and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, names.index("reason")
 
 
 def _of_call(node: ast.Call, positions: dict[str, int]) -> set[str]:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
+    if name[:1].isupper() and not name.endswith(_CARRIERS):
+        return set()
     found = {
         text
         for keyword in node.keywords
