@@ -42,10 +42,17 @@ class Terminal:
                 raise AssertionError(f"ended before {text!r}: {self.seen!r}") from None
         self.seen = self.seen.split(text.encode(), 1)[1]
 
-    def end(self, timeout: float = 30) -> int:
-        """Wait for the end, reading on; the exit code as a shell would see it."""
+    def end(self, timeout: float = 60, *, typing: str = "") -> int:
+        """Wait for the end, reading on; the exit code as a shell would see it.
+
+        `typing` is typed every second: dash loses a Ctrl-C that comes just before it forks.
+        """
         deadline = time.monotonic() + timeout
+        typed = 0.0
         while time.monotonic() < deadline:
+            if typing and time.monotonic() > typed + 1:
+                self.type(typing)
+                typed = time.monotonic()
             done, status = os.waitpid(self.pid, os.WNOHANG)
             if done:
                 code = os.waitstatus_to_exitcode(status)
@@ -108,8 +115,7 @@ def test_a_shell(project: Dolmen, way: tuple[str, ...]) -> None:
 def test_control_c_ends_a_command(project: Dolmen, way: tuple[str, ...]) -> None:
     with on_terminal(project, "run", *way, "--", "sh", "-c", "echo ready; sleep 100") as terminal:
         terminal.wait_for("ready")
-        terminal.type("\x03")
-        assert terminal.end() == 130
+        assert terminal.end(typing="\x03") == 130
 
 
 def test_progress_on_a_terminal(project: Dolmen) -> None:
