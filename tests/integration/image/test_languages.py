@@ -1,25 +1,28 @@
 """Programs that only work once their packages' scripts have run, many languages in one environment.
 
-One environment of several hundred packages from the real archive; every command runs through
-`dolmen run`, as a user would type it.
+One environment of several hundred packages from the real archive, made by an ordinary user without
+subordinate ids in a store of that user's own; every command runs through `dolmen run`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dolmen.support.files import remove_tree
 from tests.lib.command import Dolmen
+from tests.lib.users import OrdinaryUser
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.root]
 
 PACKAGES = (
     *("python3-numpy", "python3-requests", "gcc", "g++", "make", "cmake", "git", "curl"),
     *("openjdk-17-jre-headless", "r-base-core", "nodejs", "ruby", "php-cli", "tcl", "lua5.4"),
     *("guile-3.0", "libjson-xs-perl", "postgresql", "texlive-latex-base", "ghostscript"),
     *("imagemagick", "graphviz", "gnuplot-nox", "fontconfig", "fonts-dejavu-core", "vim"),
-    *("locales-all", "man-db", "ca-certificates", "sqlite3", "openssh-client", "gawk"),
+    *("locales-all", "man-db", "ca-certificates", "sqlite3", "openssh-client", "gawk", "apt"),
 )
 
 C = """
@@ -80,8 +83,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fontconfig": ("fc-match -f '%{family}' 'DejaVu Sans'", "DejaVu Sans"),
     "vi by alternatives": ("vi --version | head -1 | cut -d' ' -f1", "VIM"),
     "locales": ("LC_ALL=de_DE.UTF-8 locale -k thousands_sep", 'thousands_sep="."'),
-    "manual pages by name": ("whatis gcc | cut -d' ' -f1", "gcc"),
-    "git": ("git init -q r && git -C r commit -q --allow-empty -m x && echo ok", "ok"),
+    "manual pages by name": ("whatis curl | cut -d' ' -f1", "curl"),
+    "git": (
+        "git init -q r && git -C r -c user.name=a -c user.email=a@example.org "
+        "commit -q --allow-empty -m x && echo ok",
+        "ok",
+    ),
     "sqlite": ("sqlite3 :memory: 'select 6*7'", "42"),
     "dpkg's own account": ("dpkg -V && dpkg --audit && echo ok", "ok"),
     "dpkg -S": ("dpkg -S /usr/bin/curl", "curl: /usr/bin/curl"),
@@ -91,16 +98,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def environment(
-    installed_source: Path, session_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Dolmen:
-    directory = tmp_path_factory.mktemp("languages")
-    dolmen = Dolmen(installed_source, directory, session_store)
+def environment(installed_source: Path, ordinary_user: OrdinaryUser) -> Iterator[Dolmen]:
+    dolmen = Dolmen(installed_source, Path("/"), None).as_user(ordinary_user)
     dolmen.ok("init", "--suite", "bookworm")
     dolmen.ok("install", *PACKAGES, timeout=900)
-    (directory / "made.c").write_text(C)
-    (directory / "t.tex").write_text(LATEX)
-    return dolmen
+    (dolmen.directory / "made.c").write_text(C)
+    (dolmen.directory / "t.tex").write_text(LATEX)
+    yield dolmen
+    remove_tree(ordinary_user.home / ".local/share/dolmen")
 
 
 def test_several_hundred_packages(environment: Dolmen) -> None:
@@ -111,14 +116,5 @@ def test_several_hundred_packages(environment: Dolmen) -> None:
 @pytest.mark.parametrize("what", COMMANDS)
 def test_command(environment: Dolmen, what: str) -> None:
     command, expected = COMMANDS[what]
-    done = environment(
-        *("run", "--", "sh", "-c", command),
-        env={
-            "GIT_AUTHOR_NAME": "a",
-            "GIT_AUTHOR_EMAIL": "a@example.org",
-            "GIT_COMMITTER_NAME": "a",
-            "GIT_COMMITTER_EMAIL": "a@example.org",
-        },
-        timeout=120,
-    )
+    done = environment("run", "--", "sh", "-c", command, timeout=120)
     assert done.stdout.decode().strip() == expected, done.stderr.decode()[-2000:]
