@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,16 +86,16 @@ def commit(
                 remove_tree(path)
         raise
     generations.match_times(environment, number)
-    return record
     allowing.carry(environment, known=True)
+    return record
 
 
-def live_lock(environment: Environment) -> Lock | None:
 def root_content(environment: Environment, name: str) -> bytes:
     """What `.dolmen/root` holds: the name of the store's root, and the directory it is for."""
     return f"{name}\n".encode() + os.fsencode(environment.directory) + b"\n"
 
 
+def live_lock(environment: Environment) -> Lock | None:
     """The lock that the live generation was made from; None where it cannot be told."""
     number = generations.current_number(environment)
     return None if number is None else lock_of(environment, number)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dolmen.environment import generations
 from dolmen.environment.backend import Backend
-from dolmen.environment.committing import is_whole
+from dolmen.environment.committing import is_whole, root_content
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import check, is_fresh, sync
@@ -65,10 +65,11 @@ def prepare(
 def is_known(environment: Environment, backend: Backend) -> bool:
     """Whether the store in use knows this directory, so that its launchers are our own."""
     try:
-        _name, directory = environment.root.read_text().split("\n", 1)
-    except (OSError, ValueError):
+        content = environment.root.read_bytes()
+    except OSError:
         return False
-    return directory == f"{environment.directory}\n" and backend.registered(environment.directory)
+    name = content.split(b"\n", 1)[0].decode("ascii", "replace")
+    return content == root_content(environment, name) and backend.registered(environment.directory)
 
 
 def _launcher(environment: Environment, live: Record) -> Path:
