@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import dolmen
 from dolmen.archive.configuration import SourceSet, prepare, source_set
-from dolmen.archive.protocol import read_line
 from dolmen.archive.snapshot import effective_uris
 from dolmen.archive.sources import DEBIAN_KEYRING, default_sources
-from dolmen.archive.storage import storage_error
 from dolmen.model import Manifest
 from dolmen.support import settings
 from dolmen.support.errors import ArchiveError, HostError
 from dolmen.support.events import Emit
-from dolmen.support.run import run, spawn
 
 PYTHON = "/usr/bin/python3"
 
@@ -80,6 +73,8 @@ def architectures(manifest: Manifest) -> tuple[str, ...]:
     """The architectures of a manifest, the native one first; raises HostError ("no-dpkg")."""
     native = manifest.architecture
     if native is None:
+        from dolmen.support.run import run
+
         asked = run(["dpkg", "--print-architecture"], timeout=30)
         if not asked.ok:
             raise HostError("dpkg does not say this host's architecture", reason="no-dpkg")
@@ -90,6 +85,16 @@ def architectures(manifest: Manifest) -> tuple[str, ...]:
 
 def ask(chosen: SourceSet, request: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
     """Run one worker; its standard error is kept for the case that it dies without a word."""
+    # what follows takes 20 ms to load, and most questions are answered without a worker
+    import json
+    import subprocess
+    import threading
+
+    import dolmen
+    from dolmen.archive.protocol import read_line
+    from dolmen.archive.storage import storage_error
+    from dolmen.support.run import spawn
+
     try:
         prepare(chosen)
     except OSError as error:

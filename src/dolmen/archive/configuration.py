@@ -20,7 +20,6 @@ from dolmen.archive.sources import keyring
 from dolmen.model import Source
 from dolmen.support.errors import StoreError
 from dolmen.support.files import write_atomic
-from dolmen.support.run import CLEAN_ENVIRONMENT
 
 #: Layout version of a state directory; a change makes apt start anew beside the old one.
 _LAYOUT = "1"
@@ -126,6 +125,8 @@ class SourceSet:
 
     def environment(self) -> dict[str, str]:
         """The environment for a libapt process: nothing of the user's but the way to the net."""
+        from dolmen.support.run import CLEAN_ENVIRONMENT
+
         return {**CLEAN_ENVIRONMENT, **passed_environment(), "APT_CONFIG": str(self.configuration)}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from dolmen.archive.asking import ask, request, sources_seen
 from dolmen.archive.catalogue import STAMP_NAME
@@ -24,6 +24,7 @@ from dolmen.support.errors import ArchiveError
 from dolmen.support.events import (
     Emit,
     Event,
+    Notice,
     Phase,
     PhaseFinished,
     PhaseProgress,
@@ -53,6 +54,8 @@ class Contents:
     def __init__(self, directory: Path, state: Mapping[str, Any]) -> None:
         #: Seconds since 1970 when the indexes were fetched.
         self.fetched = float(state["fetched"])
+        #: Whether every list that the sources have could be fetched then.
+        self.complete = bool(state["complete"])
         self._parts: list[tuple[str, FileNames]] = []
         self._stack = ExitStack()
         for entry in state["files"]:
@@ -86,6 +89,18 @@ class Contents:
         return list(found.values())
 
 
+@overload
+def contents(
+    manifest: Manifest, *, state: Path, refresh: bool = ..., emit: Emit = ...
+) -> Contents: ...
+
+
+@overload
+def contents(
+    manifest: Manifest, *, state: Path, refresh: bool = ..., fetching: bool, emit: Emit = ...
+) -> Contents | None: ...
+
+
 def contents(
     manifest: Manifest,
     *,
@@ -96,7 +111,7 @@ def contents(
 ) -> Contents | None:
     """Open the Contents indexes of a manifest's sources; fetch them where there are none.
 
-    `state`: as for archive.solve. With `fetching` False the answer is None where they were never
+    `state`: as for archive.solve. Without `fetching` the answer is None where they were never
     fetched. Raises ArchiveError ("no-contents" where the sources have none, and those of
     archive.fetch and archive.index).
     """
@@ -131,88 +146,131 @@ def _open(directory: Path) -> Contents | None:
 def _update(
     chosen: SourceSet, manifest: Manifest, directory: Path, refresh: bool, emit: Emit
 ) -> None:
-    """Fetch and index what is not there yet; then name it, and drop what is named no more."""
-    known = (chosen.root / STAMP_NAME).exists()
-    question = request("contents", chosen, manifest, refresh=refresh or not known)
+    """Fetch and index what is not there yet; then name it, and drop what is named no more.
+
+    What one mirror cannot give does not take away the rest: it is told, and noted as incomplete.
+    """
+    fresh = refresh or not (chosen.root / STAMP_NAME).exists()
     try:
-        files = ask(chosen, question, emit)["files"]
-        _make(files, directory, emit)
+        files = _listed(chosen, manifest, fresh, emit)
+        faults = _make(files, directory, emit)
     except ArchiveError as error:
-        # the index is damaged, or so old that its mirror has other files by now
-        if question["refresh"] or error.reason not in ("no-index", "mirror-gone", "hash-mismatch"):
+        if fresh or error.reason != "no-index":
             raise
-        files = ask(chosen, {**question, "refresh": True}, emit)["files"]
-        _make(files, directory, emit)
-    if not files:
-        raise ArchiveError(
-            "the sources have no Contents index: which package has a file is not known there",
-            reason="no-contents",
-            hint="dolmen search WORD",
+        files, faults = [], [error]
+    if faults and not fresh:
+        # the package index is damaged, or so old that its mirror has other files by now
+        files = _listed(chosen, manifest, True, emit)
+        faults = _make(files, directory, emit)
+    there = [file for file in files if _names(directory, file).is_file()]
+    if not there:
+        raise (
+            faults[0]
+            if faults
+            else ArchiveError(
+                "the sources have no Contents index: which package has a file is not known there",
+                reason="no-contents",
+                hint="dolmen search WORD",
+            )
         )
+    for fault in faults:
+        emit(Notice(f"{fault.message}: answers are incomplete", "warning"))
     state = {
         "format": FORMAT,
         "fetched": wall(),
-        "files": [{"sha256": file["sha256"], "suite": file["suite"]} for file in files],
+        "complete": not faults,
+        "files": [{"sha256": file["sha256"], "suite": file["suite"]} for file in there],
     }
     write_atomic(directory / _STATE, json.dumps(state))
-    named = {f"{file['sha256']}.names" for file in files}
+    named = {_names(directory, file) for file in there}
     for path in directory.glob("*.names"):
-        if path.name not in named:
+        if path not in named:
             path.unlink(missing_ok=True)
 
 
-def _make(files: Sequence[Mapping[str, Any]], directory: Path, emit: Emit) -> None:
+def _listed(
+    chosen: SourceSet, manifest: Manifest, refresh: bool, emit: Emit
+) -> list[Mapping[str, Any]]:
+    question = request("contents", chosen, manifest, refresh=refresh)
+    files: list[Mapping[str, Any]] = ask(chosen, question, emit)["files"]
+    return files
+
+
+def _names(directory: Path, file: Mapping[str, Any]) -> Path:
+    return directory / f"{file['sha256']}.names"
+
+
+def _make(files: Sequence[Mapping[str, Any]], directory: Path, emit: Emit) -> list[ArchiveError]:
+    """Fetch and index what is missing; what went wrong, file by file."""
+    missing = [file for file in files if not _names(directory, file).is_file()]
+    if not missing:
+        return []
+    started = monotonic()
+    emit(PhaseStarted(Phase.CONTENTS))
+    received = [0]
+    faults = []
+    for file in missing:
+        try:
+            _bring(file, directory, _as_contents(emit, received), emit)
+        except ArchiveError as error:
+            faults.append(
+                ArchiveError(
+                    f"{file['name']} of suite {file['suite']} cannot be had from {file['uri']}",
+                    reason=error.reason,
+                    context=error.context,
+                    details=error.details,
+                    hint="try again in some minutes (a mirror in mid-sync), or name another mirror",
+                )
+            )
+    emit(PhaseFinished(Phase.CONTENTS, 0, monotonic() - started, received[0]))
+    return faults
+
+
+def _bring(file: Mapping[str, Any], directory: Path, quiet: Emit, emit: Emit) -> None:
+    """Fetch and index one file.
+
+    By its hash first, which survives a mirror in mid-sync; by its name where the mirror has it only
+    there, as apt does.
+    """
     from dolmen.archive.fetch import fetch
     from dolmen.archive.filenames_writer import write_names
 
-    missing = [f for f in files if not (directory / f"{f['sha256']}.names").is_file()]
-    if not missing:
-        return
-    started = monotonic()
-    emit(PhaseStarted(Phase.INDEX))
-    received = [0]
-    lock, wanted = _as_lock(missing)
-    suffixes = {f["sha256"]: f["name"].rpartition(".")[2] for f in missing}
-    for package, path in fetch(lock, wanted, cache=directory, emit=_as_index(emit, received)):
-        write_names(
-            path,
-            directory / f"{package.sha256}.names",
-            kind=suffixes[package.sha256],
-            tell=_teller(emit, package.name),
-        )
-        path.unlink()
-    emit(PhaseFinished(Phase.INDEX, 0, monotonic() - started, received[0]))
+    target = _names(directory, file)
+    kind = file["name"].rpartition(".")[2]
+    places = list(dict.fromkeys((file["path"], file["plain"])))
+    for place in places:
+        lock, wanted = _as_lock(file, place)
+        try:
+            for package, path in fetch(lock, [wanted], cache=directory, emit=quiet):
+                write_names(path, target, kind=kind, tell=_teller(emit, package.name))
+                path.unlink()
+            return
+        except ArchiveError as error:
+            if place == places[-1] or error.reason != "mirror-gone":
+                raise
 
 
-def _as_lock(files: Sequence[Mapping[str, Any]]) -> tuple[Lock, list[LockedPackage]]:
-    """The files as `fetch` wants them: it brings whatever has a path, a size and a SHA-256."""
-    releases: dict[tuple[str, str], ReleaseFile] = {}
-    for file in files:
-        release = ReleaseFile(file["uri"], file["suite"], Sha256("0" * 64), file["date"])
-        releases.setdefault((file["uri"], file["suite"]), release)
-    order = list(releases)
-    wanted = [
-        LockedPackage(
-            name=file["name"].partition(".")[0],
-            version=file["suite"],
-            architecture="all",
-            sha256=Sha256(file["sha256"]),
-            size=file["size"],
-            filename=file["path"],
-            release=order.index((file["uri"], file["suite"])),
-        )
-        for file in files
-        if file["size"]
-    ]
-    return Lock("", ("all",), Sha256("0" * 64), "", tuple(releases.values()), ()), wanted
+def _as_lock(file: Mapping[str, Any], place: str) -> tuple[Lock, LockedPackage]:
+    """The file as `fetch` wants it: it brings whatever has a path, a size and a SHA-256."""
+    release = ReleaseFile(file["uri"], file["suite"], Sha256("0" * 64), file["date"])
+    wanted = LockedPackage(
+        name=file["name"].partition(".")[0],
+        version=file["suite"],
+        architecture="all",
+        sha256=Sha256(file["sha256"]),
+        size=file["size"],
+        filename=place,
+        release=0,
+    )
+    return Lock("", ("all",), Sha256("0" * 64), "", (release,), ()), wanted
 
 
-def _as_index(emit: Emit, received: list[int]) -> Emit:
+def _as_contents(emit: Emit, received: list[int]) -> Emit:
     """Fetching is a part of indexing here: one line on the screen, not two."""
 
     def pass_on(event: Event) -> None:
         if isinstance(event, PhaseProgress):
-            emit(replace(event, phase=Phase.INDEX))
+            emit(replace(event, phase=Phase.CONTENTS))
         elif isinstance(event, PhaseFinished):
             received[0] += event.size
         elif not isinstance(event, PhaseStarted):
@@ -223,6 +281,6 @@ def _as_index(emit: Emit, received: list[int]) -> Emit:
 
 def _teller(emit: Emit, name: str) -> Any:
     def tell(done: int, total: int) -> None:
-        emit(PhaseProgress(Phase.INDEX, 0, 0, done, total, name))
+        emit(PhaseProgress(Phase.CONTENTS, 0, 0, done, total, name))
 
     return tell

@@ -112,16 +112,18 @@ class Index:
                 for component in source["components"]
             ]
             for path, sha256, size, by_hash in contents_files(release, self._lists, components):
+                if not size:
+                    continue
                 directory, _, name = path.rpartition("/")
-                place = f"by-hash/SHA256/{sha256}" if by_hash else name
-                parts = ("dists", release.suite, directory, place)
+                base = "/".join(part for part in ("dists", release.suite, directory) if part)
                 found.append(
                     {
                         "uri": release.uri,
                         "suite": release.suite,
                         "date": release.date,
                         "name": name,
-                        "path": "/".join(part for part in parts if part),
+                        "path": f"{base}/by-hash/SHA256/{sha256}" if by_hash else f"{base}/{name}",
+                        "plain": f"{base}/{name}",
                         "sha256": sha256,
                         "size": size,
                     }

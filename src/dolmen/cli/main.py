@@ -41,6 +41,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "deny": ("deny", "Take that back"),
     "hook": ("hook", "Print the prompt hook of a shell, or direnv's library"),
     "completion": ("completion", "Print the completions of a shell"),
+    "list": ("list", "List the environment's packages"),
+    "show": ("show", "Show all about a package"),
+    "search": ("search", "Search the archive by name and description"),
+    "which": ("which", "Say which package brings a file or a command"),
+    "why": ("why", "Say why a package is here"),
+    "why-not": ("why_not", "Say what keeps a package out"),
+    "tree": ("tree", "Show the tree of dependencies"),
     "doctor": ("doctor", "Try what Dolmen needs from this host"),
 }
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dolmen.cli.session import Session
+
+if TYPE_CHECKING:
+    from dolmen.environment.inspect.view import View
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,6 +21,21 @@ def session() -> Session:
     found = click.get_current_context().find_root().obj
     assert isinstance(found, Session)
     return found
+
+
+def looked_at(current: Session, suite: str | None) -> View:
+    """What a question is about: the environment here, or else a suite's archive."""
+    from dolmen.environment.inspect.view import view
+    from dolmen.support.errors import DeclarationError
+
+    environment = None
+    if suite is None:
+        try:
+            environment = current.environment()
+        except DeclarationError as error:
+            if error.reason != "no-environment" or current.directory is not None:
+                raise
+    return view(environment, backend=current.backend(), suite=suite)
 
 
 def _setter(

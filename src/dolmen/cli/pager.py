@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Iterable
@@ -26,6 +24,8 @@ def show(lines: Iterable[str], session: Session) -> None:
     if not text.is_terminal(sys.stdout):
         text.write_lines(sys.stdout, lines)
         return
+    import shutil
+
     every = list(lines)
     command = pager(dict(os.environ))
     if not command or len(every) < shutil.get_terminal_size().lines:
@@ -36,6 +36,9 @@ def show(lines: Iterable[str], session: Session) -> None:
 
 def pager(environ: dict[str, str]) -> list[str]:
     """The pager's command line, empty for none."""
+    import shlex
+    import shutil
+
     chosen = next((environ[n] for n in ("DOLMEN_PAGER", "PAGER") if n in environ), "less")
     try:
         command = shlex.split(chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,8 @@ def width() -> int:
     """Columns to fill: the terminal's; without one everything fits (0)."""
     if not text.is_terminal(sys.stdout):
         return 0
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 
