@@ -1,4 +1,4 @@
-"""The fake backend on a real store: images are real trees with a changelog, nothing is configured."""
+"""The fake backend on a real store: images are real trees with changelogs, none is configured."""
 
 from __future__ import annotations
 
