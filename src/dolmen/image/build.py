@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import posixpath
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +30,6 @@ from dolmen.store import Image, Store
 from dolmen.store.builder import TreeBuilder
 from dolmen.support.clock import monotonic
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
-from dolmen.support.files import remove_tree
 
 #: Part of every key: a change of what a build does to its inputs raises it ("rebuilds all").
 BUILDER = 1
@@ -70,7 +67,8 @@ def build(
     image = store.image(key)
     if image is not None:
         return image
-    with store.locked(f"image-{key}", shared=False, emit=emit):
+    # The store is held throughout: until it is recorded, nothing keeps an image from a collector.
+    with store.locked(emit=emit), store.locked(f"image-{key}", shared=False, emit=emit):
         image = store.image(key)
         if image is not None:
             return image
@@ -136,9 +134,6 @@ class _Build:
             if image is not None:
                 return image
             closure = self.closure(())
-            with self.store.tree_builder() as builder:
-                compose_base(builder, self.store, closure)
-                composed = builder.commit(durable=False)
             plan = Plan(
                 packages=closure.base,
                 preinst=self.with_preinst(closure, closure.base),
@@ -146,7 +141,9 @@ class _Build:
                 force=True,
                 dpkg_version=self.dpkg_version(),
             )
-            image = self.configured(composed, plan, self.base_key, ())
+            with self.store.tree_builder() as builder:
+                compose_base(builder, self.store, closure)
+                image = self.configured(builder, closure, plan, self.base_key, ())
             self.store.realise(image)
             self.store.record_image(self.base_key, image)
             return image
@@ -168,10 +165,9 @@ class _Build:
             )
             if self.interpreter:
                 bytecode.merge_known(builder, self.store, closure.extra_trees(), self.interpreter)
-            composed = builder.commit(durable=False)
-        self.emit(PhaseFinished(Phase.COMPOSE, len(self.lock.packages), monotonic() - began))
-        plan = Plan(packages=closure.extra, preinst=preinst, dpkg_version=self.dpkg_version())
-        return self.configured(composed, plan, key, self.lock.packages)
+            self.emit(PhaseFinished(Phase.COMPOSE, len(self.lock.packages), monotonic() - began))
+            plan = Plan(packages=closure.extra, preinst=preinst, dpkg_version=self.dpkg_version())
+            return self.configured(builder, closure, plan, key, self.lock.packages)
 
     def mark(self, base: Image, key: Sha256) -> Image:
         """An image of the base's packages alone: the base, with apt's marks."""
@@ -182,14 +178,16 @@ class _Build:
 
     def configured(
         self,
-        composed: Image,
+        builder: TreeBuilder,
+        closure: Closure,
         plan: Plan,
         key: Sha256,
         marked: Sequence[LockedPackage],
     ) -> Image:
-        with self.scratch() as scratch:
+        """Configure a composed tree, lay what the scripts changed over it, commit."""
+        with self.store.scratch() as scratch:
             lower = scratch / "tree"
-            self.store.checkout(composed.commit, lower)
+            builder.checkout(lower)
             began = monotonic()
             self.emit(PhaseStarted(Phase.CONFIGURE, len(plan.packages)))
             upper = self.run(plan, lower, scratch, key)
@@ -197,14 +195,12 @@ class _Build:
             began = monotonic()
             self.emit(PhaseStarted(Phase.COMMIT))
             normalise(upper)
-            with self.store.tree_builder() as builder:
-                builder.merge_commit(composed.commit)
-                builder.apply_upper(upper, drop=dropped)
-                self.finish(builder, marked)
-                if self.interpreter:
-                    trees = [(p, self.store.package(p.sha256)) for p in plan.packages]
-                    bytecode.keep_new(builder, self.store, upper, trees, self.interpreter)
-                image = builder.commit()
+            builder.apply_upper(upper, drop=dropped)
+            self.finish(builder, marked)
+            if self.interpreter:
+                trees = [(p, closure.tree(p)) for p in plan.packages]
+                bytecode.keep_new(builder, self.store, upper, trees, self.interpreter)
+            image = builder.commit()
             self.emit(PhaseFinished(Phase.COMMIT, 1, monotonic() - began))
             return image
 
@@ -244,21 +240,19 @@ class _Build:
         diverters = [p for p in closure.extra if p.key in preinst and self.diverts(closure, p)]
         if not diverters:
             return known
-        with self.store.tree_builder() as builder:
-            builder.merge_commit(base.commit)
-            for package in diverters:
-                checksum = closure.tree(package).members["preinst"]
-                builder.link(f"{INFO}/{info_name(package)}.preinst", checksum)
-            probe = builder.commit(durable=False)
         plan = Plan(
             packages=diverters,
             preinst=preinst,
             dpkg_version=self.dpkg_version(),
             preinst_only=True,
         )
-        with self.scratch() as scratch:
+        with self.store.tree_builder() as builder, self.store.scratch() as scratch:
+            builder.merge_commit(base.commit)
+            for package in diverters:
+                checksum = closure.tree(package).members["preinst"]
+                builder.link(f"{INFO}/{info_name(package)}.preinst", checksum)
             lower = scratch / "tree"
-            self.store.checkout(probe.commit, lower)
+            builder.checkout(lower)
             upper = self.run(plan, lower, scratch, image_key(self.lock))
             changed = upper / ADMIN / "diversions"
             return parse_diversions(changed.read_text()) if changed.exists() else known
@@ -288,12 +282,3 @@ class _Build:
     def dpkg_version(self) -> str:
         dpkg = self.lock.find("dpkg")
         return dpkg.version if dpkg else ""
-
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        path = self.store.tmp / f"build-{secrets.token_hex(8)}"
-        path.mkdir(mode=0o700)
-        try:
-            yield path
-        finally:
-            remove_tree(path)

@@ -164,17 +164,14 @@ class TreeBuilder:
         with translated("checkout"):
             checkout(self._transaction.objects, tree, meta, destination)
 
-    def commit(self, ref: str | None = None, *, durable: bool = True) -> Image:
-        """Store the tree; time stamp 0, no parent, no bindings. Ends the transaction.
-
-        `durable=False` is for steps in between, which are done again after a power cut.
-        """
+    def commit(self, ref: str | None = None) -> Image:
+        """Store the tree durably; time stamp 0, no parent, no bindings. Ends the transaction."""
         if not self._open:
             raise StoreError("the tree was committed already", reason="internal")
         tree, meta = self._root.write(self._transaction)
         commit = self._transaction.write_metadata("commit", objects.encode_commit(tree, meta))
         refs = [*self._kept, *([(ref, commit)] if ref else [])]
-        self._transaction.finish(refs, durable=durable)
+        self._transaction.finish(refs)
         self._open = False
         return Image(objects.root_checksum(tree, meta), commit)
 

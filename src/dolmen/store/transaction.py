@@ -3,9 +3,9 @@
 The files are libostree's own for mode bare-user (`ostree-repo-commit.c`): content as it is (of a
 symbolic link: its target and a NUL), owner, mode and attributes in the xattr `user.ostreemeta`,
 permission bits masked by 0775, time stamp 0. They are written here and not through `OSTree.Repo`
-for three reasons, all seen with 2022.7: with fsync off it gives objects their names before their
-content is safe, with fsync on an aborted transaction is resumed by the next one (what a refused
-.deb left would become visible), and a call through introspection costs three times what the
+for three reasons (2022.7): with fsync off it gives objects their names before their content is
+safe (seen: an object survived an abort), with fsync on an aborted transaction is resumed by the
+next one, as its source says (what a refused .deb left would become visible), and a call through introspection costs three times what the
 writing does. Tests hold the files against libostree's, byte by byte, and `ostree fsck` reads them.
 """
 
@@ -113,11 +113,10 @@ class Transaction:
                 os.utime(fd, (0, 0))
         return checksum
 
-    def finish(self, refs: Iterable[tuple[str, str]] = (), *, durable: bool = True) -> None:
-        """Make all of it visible and, unless told otherwise, durable: content, names, then refs.
+    def finish(self, refs: Iterable[tuple[str, str]] = ()) -> None:
+        """Make all of it visible and durable: content, names, then refs.
 
-        Without `durable` a power cut may forget all of it, but what has a name is whole even
-        then. A ref that a power cut empties just now means that work is done again, not that
+        A ref that a power cut empties just now means that work is done again, not that
         something is missing: refs are validated where they are read.
         """
         with translated("commit"):
@@ -125,8 +124,7 @@ class Transaction:
             self._move()
             for name, commit in refs:
                 _write_ref(self.path / "refs/heads" / name, commit)
-            if durable:
-                sync_file_system(self.path)
+            sync_file_system(self.path)
         self.abort()
 
     def abort(self) -> None:
