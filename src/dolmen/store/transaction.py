@@ -62,7 +62,7 @@ class Transaction:
         digest.update(content)
         checksum = Sha256(digest.hexdigest())
         if not self.objects.has(checksum, "file"):
-            with translated("write"), self._create(checksum, "file") as fd:
+            with translated("write"), _once(), self._create(checksum, "file") as fd:
                 _write(fd, content)
                 _finish_file(fd, attribute, mode)
         return checksum
@@ -98,7 +98,7 @@ class Transaction:
         """A symbolic link; returns the object's checksum."""
         checksum = objects.digest(objects.file_header(_LINK_MODE, target))
         if not self.objects.has(checksum, "file"):
-            with translated("write"), self._create(checksum, "file") as fd:
+            with translated("write"), _once(), self._create(checksum, "file") as fd:
                 _write(fd, target.encode() + b"\0")  # as libostree writes it
                 _finish_file(fd, bytes(8) + _LINK_MODE.to_bytes(4, "big"), 0o644)
         return checksum
@@ -107,7 +107,7 @@ class Transaction:
         """A dirtree, dirmeta or commit."""
         checksum = objects.digest(data)
         if not self.objects.has(checksum, kind):
-            with translated("write"), self._create(checksum, kind) as fd:
+            with translated("write"), _once(), self._create(checksum, kind) as fd:
                 _write(fd, data)
                 os.fchmod(fd, 0o644)
                 os.utime(fd, (0, 0))
@@ -167,6 +167,11 @@ class Transaction:
             # Another process may have been first; its inode may be linked into trees already.
             if not os.path.lexists(final):
                 os.rename(f"{self._staging}/{name}", final)
+
+
+def _once() -> contextlib.suppress:
+    """Another thread may be writing the very object, found missing by both: one will do."""
+    return contextlib.suppress(FileExistsError)
 
 
 def _finish_file(fd: int, attribute: bytes, mode: int) -> None:
