@@ -1,20 +1,35 @@
 """The content store: one libostree repository, what is imported into it, and trees made of it.
 
-Nothing outside this package imports libostree's bindings, and nothing on a warm path does either.
+Nothing outside this package imports libostree's bindings, and nothing on a warm path does either;
+names are imported when they are first used, since warm paths need two small ones.
 """
 
-from dolmen.store.image import Image
-from dolmen.store.layout import store_path
-from dolmen.store.package import PackageTree, PathEntry, usrmerged
-from dolmen.store.roots import is_root
-from dolmen.store.store import Store
+from __future__ import annotations
 
-__all__ = [
-    "Image",
-    "PackageTree",
-    "PathEntry",
-    "Store",
-    "is_root",
-    "store_path",
-    "usrmerged",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dolmen.store.image import Image as Image
+    from dolmen.store.layout import store_path as store_path
+    from dolmen.store.package import PackageTree as PackageTree
+    from dolmen.store.package import PathEntry as PathEntry
+    from dolmen.store.package import usrmerged as usrmerged
+    from dolmen.store.roots import is_root as is_root
+    from dolmen.store.store import Store as Store
+
+_MODULES = {
+    "Image": "image",
+    "PackageTree": "package",
+    "PathEntry": "package",
+    "Store": "store",
+    "is_root": "roots",
+    "store_path": "layout",
+    "usrmerged": "package",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -92,7 +92,6 @@ def test_errors_have_reasons_and_codes(say: Say, backend: FakeBackend) -> None:
         (("frobnicate",), 2, "usage"),
         (("install", "--nonsense"), 2, "usage"),
         (("remove",), 2, "usage"),
-        (("switch", "x"), 2, "usage"),
         (("run",), 2, "usage"),
         (("run", "--locked", "--frozen", "true"), 2, "usage"),
         (("shell", "-p", "jq", "--locked"), 2, "usage"),
