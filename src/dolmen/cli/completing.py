@@ -75,12 +75,14 @@ def table() -> Iterator[Verb]:
             for parameter in command.get_params(context)
             if isinstance(parameter, click.Argument)
         ]
+        if isinstance(command, click.Group):
+            kinds = ["=" + " ".join(command.list_commands(context))]
         yield Verb(
             name,
             line,
             tuple(_options(command.get_params(context), name)),
             next((k for k in kinds if k), ""),
-            not command.allow_interspersed_args,
+            not command.context_settings.get("allow_interspersed_args", True),
         )
 
 
@@ -158,7 +160,7 @@ def _zsh(verbs: Sequence[Verb], general: Sequence[Option]) -> Iterator[str]:
     yield "    case $1 in"
     for verb in verbs:
         if verb.passes_on:
-            yield f"    ({verb.name}) rest='(-):command:_dolmen_values command' passes_on=yes ;;"
+            yield f"    ({verb.name}) rest='(-):command: _dolmen_values command' passes_on=yes ;;"
         elif verb.kind:
             yield f"    ({verb.name}) rest={quote('*:value:' + _zsh_action(verb.kind))} ;;"
     yield "    esac"
@@ -169,7 +171,8 @@ def _zsh_action(kind: str) -> str:
     if kind.startswith("="):
         return f"({kind[1:]})"
     plain = {"directory": "_files -/", "file": "_files", "any": " "}
-    return plain.get(kind) or f"_dolmen_values {kind}"
+    # A leading blank: _arguments puts no words of its own between.
+    return plain.get(kind) or f" _dolmen_values {kind}"
 
 
 def _fish(verbs: Sequence[Verb], general: Sequence[Option]) -> Iterator[str]:

@@ -10,7 +10,7 @@ _dolmen_values() {
 }
 
 _dolmen() {
-    local context state state_descr line rest='' passes_on='' _dolmen_program=$words[1]
+    local curcontext=$curcontext context state state_descr line rest='' passes_on='' _dolmen_program=$words[1]
     local -a specs
     local -A opt_args
     _dolmen_program=${_dolmen_program/#\~/$HOME}
@@ -24,7 +24,27 @@ _dolmen() {
         _dolmen_table "$verb"
         _dolmen_arguments "$verb"
         if [[ -n $passes_on ]]; then
-            _arguments -S $specs $rest '*::arguments: _normal'
+            # What follows our own options is a command line of its own.
+            local index=2
+            while (( index < CURRENT )); do
+                case $words[index] in
+                (--) (( index++ )); break ;;
+                (-*)
+                    (( ${specs[(I)\*${words[index]}(=|)\[*\]:value:*]} == 0 )) || (( index++ ))
+                    (( index++ ))
+                    ;;
+                (*) break ;;
+                esac
+            done
+            if (( index < CURRENT )); then
+                shift $(( index - 1 )) words
+                (( CURRENT -= index - 1 ))
+                _normal
+            elif [[ $words[CURRENT-1] == -- ]]; then
+                _dolmen_values command
+            else
+                _arguments -S $specs $rest
+            fi
         else
             _arguments -S $specs ${rest:+$rest}
         fi
