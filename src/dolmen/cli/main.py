@@ -23,6 +23,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a fresh dolmen.toml"),
     "install": ("install", "Add packages, solve, build, make a new generation"),
     "remove": ("remove", "Take packages out again"),
+    "update": ("update", "Take the newest versions that dolmen.toml allows"),
+    "upgrade": ("upgrade", "Move to another suite"),
     "lock": ("lock", "Solve again, or check that the lock answers the manifest"),
     "sync": ("sync", "Make what the lock says; never solve"),
     "run": ("run", "Run a command in the environment"),

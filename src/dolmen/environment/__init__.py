@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dolmen.environment.operations import lock as lock
     from dolmen.environment.operations import remove as remove
     from dolmen.environment.operations import sync as sync
+    from dolmen.environment.updating import update as update
+    from dolmen.environment.updating import upgrade as upgrade
     from dolmen.environment.verifying import verify as verify
 
 _PLACES = {
@@ -66,6 +68,7 @@ _PLACES = {
         "remove",
         "sync",
     ),
+    "updating": ("update", "upgrade"),
     "verifying": ("verify",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}

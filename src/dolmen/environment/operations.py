@@ -26,7 +26,16 @@ from dolmen.environment.committing import (
 )
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
-from dolmen.model import Generation, Lock, Manifest, Spec, parse_lock, parse_manifest, render_lock
+from dolmen.model import (
+    Generation,
+    Lock,
+    LockedPackage,
+    Manifest,
+    Spec,
+    parse_lock,
+    parse_manifest,
+    render_lock,
+)
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.support.clock import monotonic
@@ -112,7 +121,16 @@ def install(
         return add_packages(text, specs)
 
     with _made(environment) if create else contextlib.nullcontext():
-        return _apply(environment, edit, backend, command, create, refresh, dry_run, emit)
+        return apply(
+            environment,
+            edit,
+            backend=backend,
+            command=command,
+            create=create,
+            refresh=refresh,
+            dry_run=dry_run,
+            emit=emit,
+        )
 
 
 def remove(
@@ -131,7 +149,7 @@ def remove(
 
         return remove_packages(text, names)
 
-    return _apply(environment, edit, backend, command, None, None, dry_run, emit)
+    return apply(environment, edit, backend=backend, command=command, dry_run=dry_run, emit=emit)
 
 
 def lock(
@@ -249,17 +267,23 @@ def is_fresh(
         return False
 
 
-def _apply(
+def apply(
     environment: Environment,
     edit: Callable[[str], str],
+    *,
     backend: Backend,
     command: str,
-    create: str | None,
-    refresh: bool | None,
-    dry_run: bool,
-    emit: Emit,
+    create: str | None = None,
+    refresh: bool | None = None,
+    keep: Callable[[Lock], Sequence[LockedPackage]] | None = None,
+    dry_run: bool = False,
+    emit: Emit = ignore,
 ) -> Outcome:
-    """Edit the manifest, then make everything answer it."""
+    """Edit the manifest, then make everything answer it.
+
+    `keep` names the versions of the lock to hold on to (None: all of them, and no solving where the
+    lock answers already).
+    """
     start = monotonic()
     _manifest_text(environment, create)
     with environment.held(emit):
@@ -267,16 +291,18 @@ def _apply(
         after_text = edit(before_text)
         lock_text = environment.lock_text()
         live = generations.current(environment)
-        if live and not refresh and is_fresh(environment, live, after_text, lock_text):
+        settled = keep is None and not refresh
+        if live and settled and is_fresh(environment, live, after_text, lock_text):
             manifest = parse_manifest(after_text)
             if live.inputs == manifest.inputs():
                 return _unchanged(environment, live, start)
         manifest = parse_manifest(after_text)
         old = _old_lock(environment, emit)
-        if old is not None and old.inputs == manifest.inputs() and not refresh:
+        if old is not None and old.inputs == manifest.inputs() and settled:
             new, new_text = old, lock_text
         else:
-            pins = old.packages if old is not None and old.suite == manifest.suite else ()
+            same = old is not None and old.suite == manifest.suite
+            pins = (keep(old) if keep else old.packages) if same and old is not None else ()
             new = backend.solve(manifest, pins=pins, refresh=refresh, emit=emit)
             new_text = render_lock(new)
         assert new_text is not None

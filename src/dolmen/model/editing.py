@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from dolmen.model.manifest import FILE_NAME, parse_manifest
@@ -63,6 +64,35 @@ def remove_packages(text: str, names: Iterable[str], *, name: str = FILE_NAME) -
                 reason="not-in-manifest",
                 hint=f"see what is: cat {name}",
             )
+    return _checked(tomlkit.dumps(document), name)
+
+
+def change_suite(text: str, suite: str, *, name: str = FILE_NAME) -> str:
+    """Move a manifest to another suite: its own, its sources' and its packages' (`NAME/SUITE`).
+
+    Suites that are built on the old one follow (bookworm-backports to trixie-backports). Raises
+    DeclarationError when the text is no manifest before or afterwards.
+    """
+    before = parse_manifest(text, name=name).suite
+    import tomlkit
+
+    document = tomlkit.parse(text)
+
+    def moved(word: str) -> str:
+        is_same = word == before or word.startswith((f"{before}-", f"{before}/"))
+        return suite + word[len(before) :] if is_same else word
+
+    document["suite"] = suite
+    packages: Any = document.get("packages", [])
+    for index, item in enumerate(packages):
+        spec = parse_spec(str(item))
+        if spec.suite and moved(spec.suite) != spec.suite:
+            packages[index] = str(replace(spec, suite=moved(spec.suite)))
+    sources: Any = document.get("sources", [])
+    for source in sources:
+        for index, word in enumerate(source["suites"]):
+            if moved(str(word)) != word:
+                source["suites"][index] = moved(str(word))
     return _checked(tomlkit.dumps(document), name)
 
 

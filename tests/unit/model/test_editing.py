@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolmen.model.editing import add_packages, new_manifest, remove_packages
+from dolmen.model.editing import add_packages, change_suite, new_manifest, remove_packages
 from dolmen.model.manifest import Manifest, parse_manifest
 from dolmen.model.spec import Spec, parse_spec
 from dolmen.support.errors import DeclarationError
@@ -90,3 +90,20 @@ def test_adding_and_removing_again(wanted: list[Spec]) -> None:
         name = f"{spec.name}:{spec.architecture}" if spec.architecture else spec.name
         remaining = parse_manifest(remove_packages(text, [name])).packages
         assert len(remaining) == len(wanted) - 1
+
+
+def test_another_suite_keeps_comments_and_takes_along_what_is_built_on_the_old() -> None:
+    text = TEXT.replace('"jq",', '"jq/bookworm-backports",') + 'signed-by = "/bookworm.gpg"\n'
+    text = text.replace('suites = ["bookworm"]', 'suites = ["bookworm", "bookworm-updates", "x"]')
+    after = change_suite(text, "trixie")
+    assert after == (
+        text.replace('suite = "bookworm" ', 'suite = "trixie" ')
+        .replace("jq/bookworm-backports", "jq/trixie-backports")
+        .replace('"bookworm", "bookworm-updates"', '"trixie", "trixie-updates"')
+    )
+    assert change_suite(after, "trixie") == after
+
+
+def test_a_suite_must_look_like_one() -> None:
+    with pytest.raises(DeclarationError):
+        change_suite(TEXT, 'x"\npackages = ["evil"]')
