@@ -224,3 +224,50 @@ def test_ad_hoc_of_the_hosts_suite(shell: Shell, backend: FakeBackend) -> None:
 def test_launchers_on_the_path(shell: Shell, ready: Environment) -> None:
     link = ready.state / "bin/jq"
     assert link.resolve() == (ready.current / "launch").resolve()
+
+
+def test_a_command_that_is_missing_is_pythons(shell: Shell, tmp_path: Path) -> None:
+    assert shell.out("run", "echo", "x") == "x\n"
+    assert shell.asks_python("run", "cowsay")
+    assert shell.asks_python("shell", "--", "cowsay")
+    # What lies on PATH below the home directory is there inside too.
+    local = tmp_path / "home/bin"
+    local.mkdir(parents=True)
+    (local / "cowsay").write_text("#!/bin/sh\necho moo\n")
+    (local / "cowsay").chmod(0o755)
+    there = {"HOME": str(tmp_path / "home"), "PATH": f"/usr/bin:/bin:{local}"}
+    assert shell.out("run", "cowsay", env=there) == "moo\n"
+    assert shell.out("run", "--auto", "echo", "x") == "x\n"
+    assert shell.asks_python("shell", "--auto")
+
+
+def test_packages_with_commas(shell: Shell, backend: FakeBackend, tmp_path: Path) -> None:
+    """A script's first line has 255 characters at most: one -p serves several packages."""
+    shell.cwd = tmp_path
+    specs = [parse_spec("jq"), parse_spec("curl")]
+    ad_hoc(specs, backend=backend, suite="trixie")
+    arguments = ("run", "--suite", "trixie", "-p", "jq,curl", "--", "echo", "x")
+    assert shell.out(*arguments) == "x\n"
+    for wrong in (",jq", "jq,", "jq,,curl"):
+        assert shell.asks_python("run", "-p", wrong, "--", "echo", "x")
+
+
+def test_values_for_completions(shell: Shell, ready: Environment, tmp_path: Path) -> None:
+    for name in ("hook.bash", "values.sh"):
+        shutil.copy(FRONT.with_name(name), shell.front.with_name(name))
+    assert shell.out("__values", "generation", "") == "1\n"
+    assert shell.out("__values", "installed", "") == "base-files\njq\n"
+    assert shell.out("__values", "requested", "") == "jq\n"
+    assert shell.out("__values", "command", "j") == "jq\n"
+    assert shell.out("__values", "command", "x") == ""
+    lists = shell.backend.store_path / "archive/0/lists"
+    lists.mkdir(parents=True)
+    (lists / "x_Packages").write_text("Package: jq\n\nPackage: jqp\n\nPackage: curl\n")
+    assert shell.out("__values", "package", "jq") == "jq\njqp\n"
+    assert shell.out("__values", "package", "") == ""
+    assert shell.out("__values", "package", "$(id)/;") == ""
+    (lists.parent / "catalogue").write_text("{}\ncurl\tgets\t*\njq\tcuts\t*\n")
+    assert shell.out("__values", "package", "j") == "jq\n"
+    shell.cwd = tmp_path
+    assert shell.out("__values", "generation", "") == ""
+    assert shell.out("__values", "generation", "", str(ready.directory)) == "1\n"
