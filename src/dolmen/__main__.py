@@ -13,10 +13,14 @@ if not __package__:
 # Most commands are over before there is any garbage; looking for it costs a tenth of their time.
 gc.set_threshold(50_000, 20, 20)
 
-from dolmen.cli.main import main  # noqa: E402
+from dolmen.cli.quick import quick  # noqa: E402
 
 if __name__ == "__main__":
-    code = main()
+    code = quick(sys.argv[1:])
+    if code is None:
+        from dolmen.cli.main import main
+
+        code = main()
     # What is open was closed by those who opened it; the interpreter need not take itself apart.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

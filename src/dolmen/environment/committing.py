@@ -140,7 +140,7 @@ def replace_text(path: Path, text: str) -> None:
     with contextlib.suppress(OSError):
         if path.read_bytes() == text.encode():
             return
-    write_atomic(path, text, mode=_mode(path))
+    write_atomic(path, text, mode=_mode(path), age=generations.SETTLED)
 
 
 def _mode(path: Path) -> int:

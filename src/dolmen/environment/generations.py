@@ -22,7 +22,7 @@ from dolmen.model.digest import Sha256, parse_sha256
 from dolmen.model.generation import Generation
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
-from dolmen.support.clock import now
+from dolmen.support.clock import now, wall
 from dolmen.support.errors import DeclarationError
 from dolmen.support.files import remove_tree, symlink_atomic, sync_directory, write_atomic
 
@@ -32,6 +32,8 @@ LAUNCH = "launch"
 TREE = "tree"
 HOST = "host"
 _CLOCK_TICK = 0.011
+#: The age that files of ours get when they are written, seconds (see `match_times`).
+SETTLED = 0.05
 BIN = "bin"
 
 
@@ -269,15 +271,18 @@ def match_times(environment: Environment, number: int) -> None:
 
     The sh front takes equal times, to the nanosecond, for equal files, which saves two processes;
     after any other time it compares. As in git's index, an edit must not fall into the tick of the
-    clock that we recorded: hence the wait (longer than a tick of 100 Hz), and nothing is recorded
-    on file systems that count whole seconds.
+    clock that we recorded: what we write ourselves has a time that has passed already, for what
+    somebody wrote just now we wait (longer than a tick of 100 Hz); and nothing is recorded on file
+    systems that count whole seconds.
     """
     directory = directory_of(environment, number)
-    time.sleep(_CLOCK_TICK)
     for path in (environment.manifest, environment.lock):
         copy = directory / path.name
         with contextlib.suppress(OSError):
             status = path.stat()
+            if abs(wall() - status.st_mtime) < _CLOCK_TICK:
+                time.sleep(_CLOCK_TICK)
+                status = path.stat()
             fine = status.st_mtime_ns % 1_000_000_000 != 0
             if fine and path.read_bytes() == copy.read_bytes():
                 os.utime(copy, ns=(status.st_mtime_ns, status.st_mtime_ns))

@@ -11,6 +11,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from dolmen.support.clock import wall
+
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
@@ -21,10 +23,11 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644, age: float = 0.0) -> None:
     """Replace `path` by a file with this content; durable when it returns.
 
-    Raises OSError; the old file is untouched then.
+    `age`: seconds by which its time stamp shall lie in the past already (0: the file system's
+    own). Raises OSError; the old file is untouched then.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = _beside(path)
@@ -34,6 +37,9 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None
             stream.write(data)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
+            if age:
+                stamp = int((wall() - age) * 1e9)
+                os.utime(stream.fileno(), ns=(stamp, stamp))
             os.fsync(stream.fileno())
         temporary.rename(path)
     except BaseException:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dolmen.cli.quick import quick
 from dolmen.cli.session import Session
 from tests.lib.storing import StoreBackend
 from tests.unit.cli.conftest import Say
@@ -50,7 +51,7 @@ def test_names_and_pins(two: Say) -> None:
     assert two("generations", "remove", "1", "--json").json["error"]["reason"] == (
         "generation-pinned"
     )
-    assert two("switch", "old").out.startswith("Generation 1 is live")
+    assert two("switch", "old").out.startswith("Generation 1 (old) is live")
     assert two("switch", "-").out.startswith("Generation 2 is live")
     assert two("generations", "unpin", "1").code == two("generations", "unname", "1").code == 0
     assert two("generations", "remove", "1").out == "Removed generation 1\n"
@@ -136,3 +137,46 @@ def test_config(say: Say) -> None:
         "unknown-setting"
     )
     assert say("config", "set", "gc.grace", "x").code == 2
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["rollback"],
+        ["switch", "1"],
+        ["switch", "-"],
+        ["switch", "old"],
+        ["switch", "7"],
+        ["-C", ".", "rollback"],
+        ["--dir", "nowhere", "rollback"],
+    ],
+)
+def test_the_quick_way_comes_to_the_same(
+    two: Say, argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    two("generations", "name", "1", "old")
+    said = two(*argv)
+    two("rollback") if said.code == 0 else None
+    capsys.readouterr()
+    code = quick(argv)
+    out, err = capsys.readouterr()
+    assert (code, out, err) == (said.code, said.out, said.err)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["--help"],
+        ["switch"],
+        ["switch", "--help"],
+        ["switch", "1", "2"],
+        ["switch", "--json", "1"],
+        ["rollback", "--json"],
+        ["rollback", "x"],
+        ["--store", "x", "rollback"],
+        ["install"],
+    ],
+)
+def test_what_is_not_plain_is_left_to_click(argv: list[str]) -> None:
+    assert quick(argv) is None

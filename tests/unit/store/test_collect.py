@@ -36,9 +36,11 @@ class World:
         )
 
     def collect(
-        self, needs: Needs, rules: Rules = NOW, *running: str, **options: bool
+        self, needs: Needs, rules: Rules = NOW, *running: str, dry_run: bool = False
     ) -> Collected:
-        return collect(self.store.path, needs, rules, in_use=lambda: frozenset(running), **options)
+        return collect(
+            self.store.path, needs, rules, in_use=lambda: frozenset(running), dry_run=dry_run
+        )
 
     def whole(self, name: str) -> None:
         """An image can be found, read and checked out again."""

@@ -28,8 +28,10 @@ def tree(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(argv: list[str], **options: object) -> Iterator[None]:
-    child = subprocess.Popen(argv, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload]
+def running(
+    argv: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> Iterator[None]:
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=cwd, env=env)
     try:
         if "ready" in " ".join(argv):
             assert child.stdout is not None
@@ -48,22 +50,18 @@ def python(text: str, *arguments: str) -> list[str]:
 @pytest.mark.parametrize("way", ["exe", "cwd", "fd", "map", "environ", "argument"])
 def test_each_way_counts(tree: Path, way: str) -> None:
     environment = {"PATH": "/usr/bin:/bin"}
-    argv, options = {
-        "exe": ([str(tree / "sleep"), "60"], {}),
-        "cwd": (python("", "x"), {"cwd": tree}),
-        "fd": (python("f = os.open('file', os.O_RDONLY); os.chdir('/')"), {"cwd": tree}),
-        "map": (
-            python(
-                "f = os.open('file', os.O_RDONLY); m = mmap.mmap(f, 0, prot=mmap.PROT_READ);"
-                "os.close(f); os.chdir('/')"
-            ),
-            {"cwd": tree},
-        ),
-        "environ": (python(""), {"env": {**environment, "PLUGINS": f"/x:{tree}/plugins"}}),
-        "argument": (python("", f"--root={tree}"), {}),
-    }[way]
+    opened = "f = os.open('file', os.O_RDONLY); os.chdir('/')"
+    mapped = f"{opened}; m = mmap.mmap(f, 0, prot=mmap.PROT_READ); os.close(f)"
+    argv = {
+        "exe": [str(tree / "sleep"), "60"],
+        "fd": python(opened),
+        "map": python(mapped),
+        "argument": python("", f"--root={tree}"),
+    }.get(way, python(""))
+    cwd = tree if way in ("cwd", "fd", "map") else None
+    env = {**environment, "PLUGINS": f"/x:{tree}/plugins"} if way == "environ" else environment
     assert ROOT not in trees_in_use()
-    with running(argv, **options):
+    with running(argv, cwd=cwd, env=env):
         assert ROOT in trees_in_use()
     assert ROOT not in trees_in_use()
 

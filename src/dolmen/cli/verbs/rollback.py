@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dolmen.cli.options import session, verb
+from dolmen.cli.quick import live_line
 
 
 @verb(
@@ -17,4 +18,4 @@ def command() -> None:
     current = session()
     generation = rollback(current.environment(), emit=current.emit)
     current.answer(generation)
-    current.say(f"Generation {generation.number} is live ({generation.packages} packages)")
+    current.say(live_line(generation))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dolmen.cli.options import session, verb
+from dolmen.cli.quick import live_line
 
 
 @verb(
@@ -22,4 +23,4 @@ def command(reference: str) -> None:
     current = session()
     generation = switch(current.environment(), reference, emit=current.emit)
     current.answer(generation)
-    current.say(f"Generation {generation.number} is live ({generation.packages} packages)")
+    current.say(live_line(generation))
