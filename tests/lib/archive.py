@@ -131,12 +131,14 @@ class Archive:
         packages: Callable[[str], str] | None = None,
         by_hash: bool = True,
         architectures: Sequence[str] = (ARCHITECTURE,),
+        files: Mapping[str, str] | None = None,
     ) -> None:
         """Write and sign the indexes of a suite.
 
         `date`: an hour ago by default; `valid`: added to it for Valid-Until; `key`: None leaves
         the Release file unsigned; `fields` replace fields of the Release file; `packages` may
-        change the text of the Packages file before it is hashed.
+        change the text of the Packages file before it is hashed; `files`: path -> packages, for
+        the Contents index (none: the suite has no such index).
         """
         base = self.root / "dists" / suite
         shutil.rmtree(base, ignore_errors=True)
@@ -155,6 +157,10 @@ class Archive:
                 f"{stem}.xz": lzma.compress(raw, preset=0),
                 f"{stem}.gz": gzip.compress(raw, mtime=0),
             }
+        if files is not None:
+            lines = [f"{path:<55} {packages}\n" for path, packages in sorted(files.items())]
+            packed = gzip.compress("".join(lines).encode(), mtime=0)
+            contents[f"main/Contents-{architectures[0]}.gz"] = packed
         for path, content in contents.items():
             _write(base / path, content)
             for kind in ("SHA256", "MD5Sum") if by_hash else ():

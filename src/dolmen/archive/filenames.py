@@ -82,7 +82,7 @@ class FileNames:
                 block, line = divmod(at // 4, LINES)
                 if block not in blocks:
                     blocks = {block: self._block(block)}
-                path, _, packages = blocks[block][line].partition(b"\t")
+                path, _, packages = blocks[block][line].rpartition(b"\t")
                 if path.rpartition(b"/")[2] == wanted:
                     found.append(_line(path, packages))
             at = hashes.find(needle, at + 1)
@@ -96,7 +96,9 @@ class FileNames:
         at = text.find(wanted)
         while at >= 0:
             end = text.find(b"\n", at + 1)
-            _name, path, packages = text[at + 1 : end].split(b"\t")
+            if end < 0:
+                break
+            path, _, packages = text[at + 1 : end].partition(b"\t")[2].rpartition(b"\t")
             found.append(_line(path, packages))
             at = text.find(wanted, end)
         return found
