@@ -72,6 +72,11 @@ def commands() -> Iterator[tuple[click.Context, click.Command]]:
         command = dolmen.get_command(top, name)
         assert command is not None, name
         yield click.Context(command, info_name=name, parent=top), command
+        if isinstance(command, click.Group):
+            for part in command.list_commands(top):
+                inner = command.get_command(top, part)
+                assert inner is not None, part
+                yield click.Context(inner, info_name=f"{name} {part}", parent=top), inner
 
 
 def exit_codes() -> list[tuple[int, str]]:
@@ -113,6 +118,7 @@ def man_page() -> str:
     lines += [
         ".SH ENVIRONMENT",
         ".TP\n\\fBDOLMEN_STORE\\fR\nThe store's directory.",
+        ".TP\n\\fBDOLMEN_CONFIG\\fR\nThe file with your settings (see \\fBdolmen config\\fR).",
         ".TP\n\\fBNO_COLOR\\fR\nNo colours, whatever its value.",
         ".SH FILES",
         ".TP\n\\fIdolmen.toml\\fR, \\fIdolmen.lock\\fR\nThe manifest and the lock.",

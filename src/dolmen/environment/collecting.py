@@ -217,7 +217,8 @@ def _give_up(one: Given, emit: Emit) -> bool:
             if number == live or now.pinned or now.name:
                 return False
             generations.remove(environment, number)
-            generations.note(environment, "gc", f"removed {number}")
+            with contextlib.suppress(OSError):  # a full disk, which is why we are here
+                generations.note(environment, "gc", f"removed {number}")
     except (DolmenError, OSError) as error:
         emit(Notice(f"generation {number} of {one.directory} stays: {error}", level="warning"))
         return False

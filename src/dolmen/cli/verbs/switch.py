@@ -15,7 +15,7 @@ from dolmen.cli.quick import live_line
         dolmen switch -                 (what was live before, as dolmen rollback)
     """
 )
-@click.argument("reference", metavar="N|NAME")
+@click.argument("reference", metavar="N")
 def command(reference: str) -> None:
     """Make generation N the live one, with its manifest and lock. At once; nothing is built."""
     from dolmen.environment import switch
