@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from dolmen import sandbox
-from dolmen.image import bytecode
+from dolmen.image import bytecode, tex
 from dolmen.image.admin import ADMIN, info_name
 from dolmen.image.normalise import EPOCH
 from dolmen.model import LockedPackage
@@ -101,7 +101,11 @@ def configure(
                 },
                 timeout=TIMEOUT,
                 hostname=hostname,
-                writable=(*bytecode.replacements(lower, files), *_chroot(lower, files)),
+                writable=(
+                    *bytecode.replacements(lower, files),
+                    *tex.replacements(lower, files),
+                    *_chroot(lower, files),
+                ),
             ),
             on_line=on_line,
         )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dolmen.image import keystore, rules
+from dolmen.image import keystore, rules, tex
 
 #: Seconds; the SOURCE_DATE_EPOCH of every build (2020-01-01). A constant, because an image is a
 #: function of its packages: not of the day, nor of the Release file that named them.
@@ -29,6 +29,7 @@ def normalise(upper: Path) -> None:
     certificates = upper / "etc/ssl/certs/java/cacerts"
     if certificates.is_file():
         certificates.write_bytes(keystore.with_constant_dates(certificates.read_bytes(), EPOCH))
+    tex.normalise(upper)
     for link in _snakeoil_links(upper / "etc/ssl/certs"):
         link.unlink()
 

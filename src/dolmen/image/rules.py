@@ -75,6 +75,7 @@ RULES: tuple[Rule, ...] = (
     Rule("var/log/apt/*", "delete", "time stamps"),
     Rule("var/log/**", "empty", "logs of the build"),
     Rule("var/lib/texmf/**/*.log", "delete", "time stamps"),
+    Rule("var/lib/texmf/web2c/lua*/*.fmt", "delete", "random order of tables (#1009196)"),
     Rule("root/.bash_history", "delete", "left over"),
     Rule("root/.rnd", "delete", "random"),
     Rule("root/.cache/**", "delete", "cache"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dolmen.image import keystore
+from dolmen.image import keystore, tex
 from dolmen.image.normalise import EPOCH, clamp_shadow, dropped, normalise
 from dolmen.image.rules import RULES, action
 
@@ -78,3 +78,14 @@ def test_key_stores_lose_their_dates_and_order() -> None:
 @pytest.mark.parametrize("data", [b"", b"\xfe\xed\xfe\xed", _store(("a", 1))[:-1], b"PK" * 40])
 def test_what_is_no_key_store_stays(data: bytes) -> None:
     assert keystore.with_constant_dates(data, EPOCH) == data
+
+
+def test_sets_of_tex_are_sorted() -> None:
+    head = "% ls-R -- filename database for kpathsea; do not change this line.\n\n./:\n"
+    one = head + ".:\nb\na\n\n./z:\nx\n\n./b:\n"
+    two = head + ".:\na\nb\n\n./b:\n\n./z:\nx\n"
+    assert tex.sorted_file_names(one) == tex.sorted_file_names(two) == tex.sorted_file_names(two)
+    assert tex.sorted_maps("#x\nMap b\nMixedMap a\n#y\nMap z\n") == (
+        "#x\nMap b\nMixedMap a\n#y\nMap z\n"
+    )
+    assert tex.sorted_maps("Map b\nMap a\n") == "Map a\nMap b\n"
