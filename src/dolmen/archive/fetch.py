@@ -71,6 +71,8 @@ def fetch(
 
 def _uris(lock: Lock, package: LockedPackage, snapshots: str | None) -> tuple[str, ...]:
     """Where a package may be, in the order of trying; without doubles."""
+    if package.is_local:
+        return ()  # whoever has the file puts it into the cache
     own = lock.releases[package.release]
     roots = [own.uri, *(release.uri for release in lock.releases)]
     if own.date:

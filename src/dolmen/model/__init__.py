@@ -1,6 +1,7 @@
 """The values everything else speaks in: frozen dataclasses, strict parsers, no I/O."""
 
 from dolmen.model.digest import Sha256
+from dolmen.model.entrance import Entrance
 from dolmen.model.generation import Generation
 from dolmen.model.lock import Lock, parse_lock, render_lock
 from dolmen.model.manifest import Manifest, parse_manifest
@@ -9,6 +10,7 @@ from dolmen.model.source import Source
 from dolmen.model.spec import Spec, parse_spec
 
 __all__ = [
+    "Entrance",
     "Generation",
     "Lock",
     "LockedPackage",

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from dolmen.model.digest import Sha256, digest_text, parse_sha256
-from dolmen.model.package import LockedPackage, ReleaseFile
+from dolmen.model.manifest import AGE, GROUP_NAME, STAMP
+from dolmen.model.package import LOCAL, LockedPackage, ReleaseFile
 from dolmen.model.spec import PACKAGE_NAME
 from dolmen.model.stanza import Field, Stanza, parse_stanzas, render_stanza
 from dolmen.support.errors import DeclarationError
@@ -30,6 +32,8 @@ _SOURCE = re.compile(rf"[a-z0-9][a-z0-9+.-]+(?: \({_VERSION.pattern}\))?")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _LINE = re.compile(r"[^\n]+")
 _YES = re.compile(r"yes")
+_GROUPS = re.compile(rf"{GROUP_NAME.pattern}(?: {GROUP_NAME.pattern})*")
+_SNAPSHOT = re.compile(rf"(?P<age>{AGE.pattern}) (?P<stamp>{STAMP.pattern})")
 _MULTI_ARCH = re.compile(r"no|same|foreign|allowed")
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
 
@@ -41,6 +45,7 @@ _FIXED = (
     "Essential",
     "Multi-Arch",
     "Requested",
+    "Groups",
     "Installed-Size",
     "Release",
     "Filename",
@@ -66,6 +71,7 @@ _HEADER = (
     "Architectures",
     "Inputs",
     "Solver",
+    "Snapshots",
     "Releases",
 )
 
@@ -75,7 +81,8 @@ class Lock:
     """A solved closure.
 
     `architectures`: the native one first. `inputs`: digest of the manifest's part that was solved.
-    `solver`: name and version of the solver, for instance "apt 2.6.1".
+    `solver`: name and version of the solver, for instance "apt 2.6.1". `snapshots`: what the ages
+    that the manifest names ("14d") came to, as stamps.
     """
 
     suite: str
@@ -84,6 +91,7 @@ class Lock:
     solver: str
     releases: tuple[ReleaseFile, ...]
     packages: tuple[LockedPackage, ...]
+    snapshots: tuple[tuple[str, str], ...] = ()
 
     @property
     def architecture(self) -> str:
@@ -98,6 +106,12 @@ class Lock:
             for p in self.packages
         )
         return digest_text("\n".join(lines))
+
+    def selected(self, groups: Collection[str] = ()) -> Lock:
+        """The part of it for everybody and for these groups; itself where that is all of it."""
+        chosen = set(groups)
+        packages = tuple(p for p in self.packages if not p.groups or chosen & set(p.groups))
+        return self if len(packages) == len(self.packages) else replace(self, packages=packages)
 
     def find(self, name: str, architecture: str | None = None) -> LockedPackage | None:
         """A package by name; without an architecture the native one or `all` comes first."""
@@ -120,6 +134,7 @@ def render_lock(lock: Lock) -> str:
         ("Architectures", " ".join(lock.architectures)),
         ("Inputs", lock.inputs),
         ("Solver", lock.solver),
+        ("Snapshots", "".join(f"\n{age} {stamp}" for age, stamp in lock.snapshots)),
         ("Releases", releases),
     ]
     stanzas = [render_stanza(header)]
@@ -146,11 +161,12 @@ def _fields(package: LockedPackage) -> list[tuple[str, str]]:
         ("Essential", "yes" if package.essential else ""),
         ("Multi-Arch", "" if package.multi_arch == "no" else package.multi_arch),
         ("Requested", "yes" if package.requested else ""),
+        ("Groups", " ".join(package.groups)),
         ("Installed-Size", str(package.installed_size) if package.installed_size else ""),
     ]
     fields += [(name, package.get(name)) for name in _FREE]
     fields += [
-        ("Release", str(package.release)),
+        ("Release", "local" if package.is_local else str(package.release)),
         ("Filename", package.filename),
         ("Size", str(package.size)),
         ("SHA256", package.sha256),
@@ -195,9 +211,10 @@ def parse_lock(text: str, *, name: str = FILE_NAME) -> Lock:
     )
     inputs = reader.sha256(header, "Inputs")
     solver = reader.text(header, "Solver", _LINE)
+    snapshots = reader.snapshots(header)
     if reader.faults:
         raise reader.error()
-    return Lock(suite, architectures, inputs, solver, releases, tuple(packages.values()))
+    return Lock(suite, architectures, inputs, solver, releases, tuple(packages.values()), snapshots)
 
 
 class _Reader:
@@ -269,6 +286,28 @@ class _Reader:
                 self.fault(field.line, str(error))
         return Sha256("0" * 64)
 
+    def snapshots(self, header: Stanza) -> tuple[tuple[str, str], ...]:
+        field = header.find("Snapshots")
+        if field is None:
+            return ()
+        found: list[tuple[str, str]] = []
+        for line, text in enumerate(field.value.split("\n")[1:], field.line + 1):
+            match = _SNAPSHOT.fullmatch(text)
+            if match is None:
+                self.fault(line, "not a snapshot: AGE STAMP")
+            else:
+                found.append((match["age"], match["stamp"]))
+        return tuple(found)
+
+    def release(self, stanza: Stanza, releases: int) -> int:
+        field = stanza.find("Release")
+        if field is not None and field.value == "local":
+            return LOCAL
+        release = self.number(stanza, "Release")
+        if release >= releases:
+            self.fault(stanza.line, f"Release {release} is not in the header")
+        return release
+
     def releases(self, header: Stanza) -> tuple[ReleaseFile, ...]:
         field = self.need(header, "Releases")
         if field is None:
@@ -302,9 +341,6 @@ class _Reader:
         filename = self.need(stanza, "Filename")
         if filename is not None and not _is_pool_path(filename.value):
             self.fault(filename.line, "Filename leaves the archive")
-        release = self.number(stanza, "Release")
-        if release >= releases:
-            self.fault(stanza.line, f"Release {release} is not in the header")
         installed = stanza.find("Installed-Size")
         free = {field.lower() for field in _FREE}
         return LockedPackage(
@@ -314,12 +350,13 @@ class _Reader:
             sha256=self.sha256(stanza, "SHA256"),
             size=self.number(stanza, "Size", least=1),
             filename=filename.value if filename else "?",
-            release=release,
+            release=self.release(stanza, releases),
             requested=self.optional(stanza, "Requested", _YES) == "yes",
             essential=self.optional(stanza, "Essential", _YES) == "yes",
             multi_arch=self.optional(stanza, "Multi-Arch", _MULTI_ARCH) or "no",
             source=self.optional(stanza, "Source", _SOURCE),
             installed_size=self.number(stanza, "Installed-Size") if installed else 0,
+            groups=tuple(self.optional(stanza, "Groups", _GROUPS).split()),
             fields=tuple((f.name, f.value) for f in stanza.fields if f.name.lower() in free),
         )
 

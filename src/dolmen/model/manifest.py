@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dolmen.model.digest import Sha256, digest_text
+from dolmen.model.digest import Sha256, digest_text, parse_sha256
+from dolmen.model.entrance import Entrance, read_entrance
+from dolmen.model.pin import HIGHEST, LOWEST, Pin, read_pins
+from dolmen.model.reading import Reader
 from dolmen.model.source import Source
 from dolmen.model.spec import Spec, parse_spec
 from dolmen.support.errors import DeclarationError
@@ -29,27 +32,72 @@ KEYS = frozenset(
         "architecture",
         "foreign-architectures",
         "recommends",
+        "snapshot",
+        "pins",
+        "groups",
+        "debs",
+        "env",
+        "aliases",
+        "scripts",
+        "persist",
     }
 )
 SOURCE_KEYS = frozenset(
-    {"uris", "suites", "components", "signed-by", "snapshot", "valid-until-max"}
+    {
+        "name",
+        "uris",
+        "suites",
+        "components",
+        "signed-by",
+        "priority",
+        "snapshot",
+        "valid-until-max",
+    }
 )
+GROUP_KEYS = frozenset({"packages"})
+DEB_KEYS = frozenset({"path", "sha256"})
 _MAX_SIZE = 256 << 10
 # tomllib needs quadratic time for a key of many dots, and a manifest may be a stranger's: this
 # bounds one key to a fifth of a second and leaves room for a thousand pinned packages on a line.
 _MAX_DOTS = 4000
 
-_SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
-_SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_SOURCES = re.compile(r"\s*\[\[\s*sources\s*\]\]")
-_URI = re.compile(r"(https?|file)://[!-~]+")
+SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
+STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+AGE = re.compile(r"[1-9][0-9]{0,3}[dw]")
+URI = re.compile(r"(https?|file)://[!-~]+")
+SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+#: Below the manifest's directory, and spelled in one way only.
+PATH = re.compile(
+    r"(?!\.{1,2}/)[A-Za-z0-9_.@+~:%=-][^/\x00-\x1f\x7f\\]*(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f\\]+)*"
+)
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Packages that only those want who ask for the group; `packages` alone are everybody's."""
+
+    name: str
+    packages: tuple[Spec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deb:
+    """A .deb beside the manifest: its path from there, and what it must be."""
+
+    path: str
+    sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A declaration: these packages of this suite, from these sources (none: the host's own)."""
+    """A declaration: these packages of this suite, from these sources (none: the host's own).
+
+    `snapshot` is a stamp or an age ("14d") for all Debian sources that have none of their own.
+    """
 
     suite: str
     packages: tuple[Spec, ...] = ()
@@ -57,14 +105,55 @@ class Manifest:
     architecture: str | None = None
     foreign_architectures: tuple[str, ...] = ()
     recommends: bool = False
+    snapshot: str | None = None
+    pins: tuple[Pin, ...] = ()
+    groups: tuple[Group, ...] = ()
+    debs: tuple[Deb, ...] = ()
+    entrance: Entrance = field(default_factory=Entrance)
     format: int = field(default=FORMAT, compare=False)
 
     def inputs(self) -> Sha256:
         """The digest of everything that a solve depends on, whatever its order in the file."""
-        value = asdict(self)
-        value["packages"] = sorted(str(spec) for spec in self.packages)
-        del value["format"]
+        sources = [
+            {key: value for key, value in asdict(source).items() if key in _ALWAYS or value}
+            for source in self.sources
+        ]
+        value: dict[str, Any] = {
+            "suite": self.suite,
+            "packages": sorted(map(str, self.packages)),
+            "sources": sources,
+            "architecture": self.architecture,
+            "foreign_architectures": self.foreign_architectures,
+            "recommends": self.recommends,
+        }
+        more: dict[str, Any] = {
+            "snapshot": self.snapshot,
+            "pins": sorted((pin.package, str(pin)) for pin in self.pins),
+            "groups": {g.name: sorted(map(str, g.packages)) for g in self.groups if g.packages},
+            "debs": sorted((deb.path, deb.sha256) for deb in self.debs),
+        }
+        value |= {key: item for key, item in more.items() if item}
         return digest_text(json.dumps(value, sort_keys=True))
+
+    def requests(self, architecture: str) -> dict[Spec, tuple[str, ...]]:
+        """What an environment of that architecture asks for, and which groups do ("": all).
+
+        Without the restrictions; sorted.
+        """
+        found: dict[Spec, list[str]] = {}
+        for group, packages in (("", self.packages), *((g.name, g.packages) for g in self.groups)):
+            for spec in packages:
+                if spec.is_for(architecture):
+                    found.setdefault(spec.plain(), []).append(group)
+        return {spec: tuple(found[spec]) for spec in sorted(found, key=str)}
+
+    def group(self, name: str) -> Group | None:
+        """A group by its name."""
+        return next((group for group in self.groups if group.name == name), None)
+
+
+#: Keys of a source that were always part of the digest, set or not.
+_ALWAYS = frozenset({"uris", "suites", "components", "signed_by", "snapshot", "valid_until_max"})
 
 
 def parse_manifest(text: str, *, name: str = FILE_NAME) -> Manifest:
@@ -91,34 +180,8 @@ def parse_manifest(text: str, *, name: str = FILE_NAME) -> Manifest:
     return manifest
 
 
-class _Reader:
+class _Reader(Reader):
     """Turns plain TOML values into a Manifest and collects every fault with its line."""
-
-    def __init__(self, text: str, name: str) -> None:
-        self.lines = text.split("\n")
-        self.name = name
-        self.start = 1
-        self.faults: list[tuple[int, str]] = []
-
-    def error(self) -> DeclarationError:
-        lines = [f"line {line}: {what}" for line, what in sorted(set(self.faults))]
-        return DeclarationError(
-            f"{self.name} has {len(lines)} fault{'s' if len(lines) > 1 else ''}",
-            reason="bad-manifest",
-            context=f"{self.name}, {lines[0]}",
-            details=lines,
-            hint=f"edit {self.name}; docs/manifest.md lists every key",
-        )
-
-    def fault(self, needle: str, what: str) -> None:
-        """Note a fault at the line that sets the key `needle`, or holds it; tomllib keeps none.
-
-        The search starts at `self.start`: the table that is being read.
-        """
-        key = re.compile(rf"""\s*["']?{re.escape(needle)}["']?\s*=""")
-        found = [n for n, line in enumerate(self.lines, 1) if n >= self.start and key.match(line)]
-        found += [n for n, line in enumerate(self.lines, 1) if n >= self.start and needle in line]
-        self.faults.append((found[0] if needle and found else self.start, what))
 
     def manifest(self, data: dict[str, Any]) -> Manifest:
         version = data.get("format", FORMAT)
@@ -131,62 +194,35 @@ class _Reader:
             )
         for key in data.keys() - KEYS:
             self.fault(key, f"unknown key {key!r}")
-        suite = self.string(data, "suite", _SUITE, "a suite such as bookworm")
+        suite = self.string(data, "suite", SUITE, "a suite such as bookworm")
         if suite is None and "suite" not in data:
             self.fault("", "key 'suite' is missing, for example: suite = \"bookworm\"")
+        packages = self.specs(data, "packages")
         return Manifest(
             suite=suite or "",
-            packages=self.specs(data),
+            packages=packages,
             sources=self.sources(data),
-            architecture=self.string(data, "architecture", _ARCHITECTURE, "an architecture"),
+            architecture=self.string(data, "architecture", ARCHITECTURE, "an architecture"),
             foreign_architectures=self.strings(
-                data, "foreign-architectures", _ARCHITECTURE, "an architecture"
+                data, "foreign-architectures", ARCHITECTURE, "an architecture"
             ),
             recommends=self.boolean(data, "recommends"),
+            snapshot=self.snapshot(data, now=False),
+            pins=read_pins(self, data),
+            groups=self.groups(data, packages),
+            debs=self.debs(data),
+            entrance=read_entrance(self, data),
         )
 
-    def string(
-        self, data: dict[str, Any], key: str, pattern: re.Pattern[str], what: str
-    ) -> str | None:
-        value = data.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            self.fault(key, f"{key} is not {what}")
-            return None
-        return value
-
-    def strings(
-        self, data: dict[str, Any], key: str, pattern: re.Pattern[str], what: str
-    ) -> tuple[str, ...]:
+    def specs(self, data: dict[str, Any], key: str, where: str = "") -> tuple[Spec, ...]:
         value = data.get(key, [])
         if not isinstance(value, list):
-            self.fault(key, f"{key} is not a list")
-            return ()
-        good: list[str] = []
-        for item in value:
-            if isinstance(item, str) and pattern.fullmatch(item):
-                good.append(item)
-            else:
-                self.fault(str(item), f"{key}: {str(item)[:80]!r} is not {what}")
-        return tuple(good)
-
-    def boolean(self, data: dict[str, Any], key: str) -> bool:
-        value = data.get(key, False)
-        if not isinstance(value, bool):
-            self.fault(key, f"{key} is neither true nor false")
-            return False
-        return value
-
-    def specs(self, data: dict[str, Any]) -> tuple[Spec, ...]:
-        value = data.get("packages", [])
-        if not isinstance(value, list):
-            self.fault("packages", "packages is not a list")
+            self.fault(key, f"{where}{key} is not a list")
             return ()
         found: dict[tuple[str, str | None], Spec] = {}
         for item in value:
             if not isinstance(item, str):
-                self.fault("packages", f"packages: {str(item)[:80]} is not a string")
+                self.fault(key, f"{where}{key}: {str(item)[:80]} is not a string")
                 continue
             try:
                 spec = parse_spec(item)
@@ -198,17 +234,56 @@ class _Reader:
             found[spec.name, spec.architecture] = spec
         return tuple(found.values())
 
+    def groups(self, data: dict[str, Any], packages: tuple[Spec, ...]) -> tuple[Group, ...]:
+        given = {(spec.name, spec.architecture): spec for spec in packages}
+        found: list[Group] = []
+        for name, value in sorted(self.table(data, "groups").items()):
+            self.enter(f"groups.{name}")
+            if not GROUP_NAME.fullmatch(name) or name == "default":
+                self.fault(name, f"groups: {name[:80]!r} cannot name a group")
+                continue
+            if not isinstance(value, dict):
+                self.fault(name, f"groups: {name} is not a table: write [groups.{name}]")
+                continue
+            for key in value.keys() - GROUP_KEYS:
+                self.fault(key, f"unknown key {key!r} in [groups.{name}]")
+            group = Group(name, self.specs(value, "packages", f"groups.{name}."))
+            for spec in group.packages:
+                other = given.setdefault((spec.name, spec.architecture), spec)
+                if other != spec:
+                    self.fault(str(spec), f"{spec} is asked for elsewhere as {other}")
+            found.append(group)
+        self.enter("")
+        return tuple(found)
+
+    def debs(self, data: dict[str, Any]) -> tuple[Deb, ...]:
+        found: dict[str, Deb] = {}
+        for index, item in enumerate(self.tables(data, "debs")):
+            self.enter("debs", index)
+            for key in item.keys() - DEB_KEYS:
+                self.fault(key, f"unknown key {key!r} in [[debs]]")
+            path = self.string(
+                item, "path", PATH, "a path below this directory, without ./ and ../"
+            )
+            digest = self.string(item, "sha256", DIGEST, "64 hexadecimal digits")
+            if "path" not in item or "sha256" not in item:
+                self.fault("[[debs]]", "a .deb needs path and sha256: dolmen install ./FILE.deb")
+            if path is not None and path in found:
+                self.fault(path, f"{path} is given twice")
+            if path is not None and digest is not None:
+                found[path] = Deb(path, parse_sha256(digest))
+        self.enter("")
+        return tuple(found.values())
+
     def sources(self, data: dict[str, Any]) -> tuple[Source, ...]:
-        value = data.get("sources", [])
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            self.fault("sources", "sources is not an array of tables: write [[sources]]")
-            return ()
-        heads = [n for n, line in enumerate(self.lines, 1) if _SOURCES.match(line)]
         found: list[Source] = []
-        for index, item in enumerate(value):
-            self.start = heads[index] if index < len(heads) else 1
-            found.append(self.source(item))
-        self.start = 1
+        for index, item in enumerate(self.tables(data, "sources")):
+            self.enter("sources", index)
+            source = self.source(item)
+            if source.name is not None and any(source.name == other.name for other in found):
+                self.fault(source.name, f"a source named {source.name} is given twice")
+            found.append(source)
+        self.enter("")
         return tuple(found)
 
     def source(self, data: dict[str, Any]) -> Source:
@@ -219,26 +294,41 @@ class _Reader:
                 self.fault("[[sources]]", f"a source has no {key}")
         signed_by = data.get("signed-by")
         if signed_by is not None and not (
-            isinstance(signed_by, str) and (signed_by.startswith("/") or "-----BEGIN" in signed_by)
+            isinstance(signed_by, str)
+            and (
+                re.fullmatch(r"/[^\0\n]+", signed_by)
+                or "-----BEGIN" in signed_by
+                or PATH.fullmatch(signed_by)
+            )
         ):
-            self.fault("signed-by", "signed-by is neither an absolute path nor an armoured key")
+            self.fault(
+                "signed-by",
+                "signed-by is neither a path, absolute or below here, nor an armoured key",
+            )
             signed_by = None
         age = data.get("valid-until-max")
         if age is not None and (not isinstance(age, int) or isinstance(age, bool) or age <= 0):
             self.fault("valid-until-max", "valid-until-max is not a number of seconds")
             age = None
         return Source(
-            uris=self.strings(data, "uris", _URI, "an http, https or file URI"),
-            suites=self.strings(data, "suites", _SUITE, "a suite"),
-            components=self.strings(data, "components", _COMPONENT, "a component") or ("main",),
+            uris=self.strings(data, "uris", URI, "an http, https or file URI"),
+            suites=self.strings(data, "suites", SUITE, "a suite"),
+            components=self.strings(data, "components", COMPONENT, "a component") or ("main",),
             signed_by=signed_by,
-            snapshot=self.snapshot(data),
+            snapshot=self.snapshot(data, now=True),
             valid_until_max=age,
+            name=self.string(data, "name", SOURCE_NAME, "a name: a-z, 0-9, . _ -"),
+            priority=self.integer(data, "priority", LOWEST, HIGHEST),
         )
 
-    def snapshot(self, data: dict[str, Any]) -> str | None:
-        what = "a time such as 20260131T000000Z"
-        value = self.string(data, "snapshot", _SNAPSHOT, what)
+    def snapshot(self, data: dict[str, Any], *, now: bool) -> str | None:
+        what = "a time such as 20260131T000000Z, or an age such as 14d"
+        value = data.get("snapshot")
+        if value is None or (now and value == "now"):
+            return value
+        if isinstance(value, str) and AGE.fullmatch(value):
+            return value
+        value = self.string(data, "snapshot", STAMP, what)
         if value is not None:
             try:
                 datetime.strptime(value, "%Y%m%dT%H%M%SZ")

@@ -6,13 +6,18 @@ from dataclasses import dataclass, field
 
 from dolmen.model.digest import Sha256
 
+#: In place of the number of a Release file.
+LOCAL = -1
+
 
 @dataclass(frozen=True, slots=True)
 class LockedPackage:
     """One exact .deb of a solved closure; `fields` are further control fields, in their order.
 
     `filename` is relative to the archive's root (the pool path), `size` counts bytes of the .deb,
-    `installed_size` KiB as in the control file. `release` indexes the lock's Release files.
+    `installed_size` KiB as in the control file. `release` indexes the lock's Release files, or is
+    LOCAL for a .deb beside the manifest: then `filename` is its path from there. `groups`: those
+    that alone need it (empty: everybody does).
     """
 
     name: str
@@ -27,12 +32,18 @@ class LockedPackage:
     multi_arch: str = "no"
     source: str = ""
     installed_size: int = 0
+    groups: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def key(self) -> tuple[str, str]:
         """What identifies it within one lock: name and architecture."""
         return (self.name, self.architecture)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a .deb beside the manifest, and not an archive's."""
+        return self.release == LOCAL
 
     def get(self, name: str) -> str:
         """A further control field ("Depends", "Provides", …), empty where it has none."""

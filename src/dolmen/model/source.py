@@ -10,8 +10,11 @@ class Source:
     """One deb822 source; every URI serves every suite with every component.
 
     `signed_by` is an absolute path of a keyring, or the text of an ASCII-armoured public key.
-    `snapshot` is a time stamp (YYYYMMDDTHHMMSSZ) of the snapshot service, None for "now".
+    `snapshot` is a time stamp (YYYYMMDDTHHMMSSZ) of the snapshot service, an age ("14d") from which
+    one is reckoned, "now", or None, which means what the manifest says for all.
     `valid_until_max` bounds the age of Release files that do not expire by themselves, seconds.
+    `name` is what specs and pins may call it, `priority` as in apt_preferences(5); with more than
+    500 its packages may replace the suite's own.
     """
 
     uris: tuple[str, ...]
@@ -20,3 +23,5 @@ class Source:
     signed_by: str | None = None
     snapshot: str | None = None
     valid_until_max: int | None = None
+    name: str | None = None
+    priority: int | None = None

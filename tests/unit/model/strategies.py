@@ -50,12 +50,13 @@ def packages(releases: int) -> st.SearchStrategy[LockedPackage]:
         sha256=DIGESTS,
         size=st.integers(1, 10**12),
         filename=st.lists(NAMES, min_size=1, max_size=4).map("/".join),
-        release=st.integers(0, releases - 1),
+        release=st.integers(-1, releases - 1),
         requested=st.booleans(),
         essential=st.booleans(),
         multi_arch=st.sampled_from(["no", "same", "foreign", "allowed"]),
         source=st.one_of(st.just(""), NAMES, st.builds("{} ({})".format, NAMES, VERSIONS)),
         installed_size=st.integers(0, 10**9),
+        groups=st.lists(st.sampled_from(["dev", "docs", "x.y"]), unique=True).map(tuple),
         fields=st.tuples(relations, LINES).map(
             lambda pair: tuple(
                 (name, value)
@@ -80,4 +81,5 @@ def locks(draw: Any) -> Lock:
         solver="apt 2.6.1",
         releases=tuple(releases),
         packages=tuple(sorted(found, key=lambda package: package.key)),
+        snapshots=draw(st.sampled_from([(), (("14d", "20260131T000000Z"),)])),
     )

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolmen.model.manifest import KEYS, SOURCE_KEYS, Manifest, parse_manifest
+from dolmen.model.manifest import DEB_KEYS, GROUP_KEYS, KEYS, SOURCE_KEYS, Manifest, parse_manifest
 from dolmen.model.source import Source
 from dolmen.model.spec import Spec
 from dolmen.support.errors import DeclarationError
+from tests.unit.model.examples import MORE
 from tests.unit.model.strategies import SPECS
 
 FULL = """\
@@ -66,9 +67,9 @@ def test_the_smallest_manifest() -> None:
     assert parse_manifest('suite = "trixie"') == Manifest(suite="trixie")
 
 
-def test_the_example_uses_every_key_there_is() -> None:
-    for key in KEYS | SOURCE_KEYS:
-        assert key in FULL
+def test_the_examples_use_every_key_there_is() -> None:
+    for key in KEYS | SOURCE_KEYS | GROUP_KEYS | DEB_KEYS:
+        assert key in FULL + MORE
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_the_example_uses_every_key_there_is() -> None:
         ('suites = ["bookworm", "bookworm-updates"]', "suites = []", [8]),
         ('"contrib"', '"con trib"', [11]),
         ("signed-by = ", "signed-by = 1 #", [12]),
-        ('"/usr/share/keyrings', '"relative', [12]),
+        ('"/usr/share/keyrings', '"../usr', [12]),
         ("20260131T000000Z", "2026-01-31", [13]),
         ("20260131T000000Z", "20261331T000000Z", [13]),
         ("valid-until-max = 86400", "valid-until-max = -1", [14]),
@@ -121,7 +122,7 @@ def test_a_fault_is_refused_with_its_line(old: str, new: str, lines: list[int] |
 
 
 def test_all_faults_are_told_at_once_with_the_lines_of_their_tables() -> None:
-    text = FULL.replace('"amd64"', '"AMD"') + '\n[[sources]]\nuris = ["x"]\nsnapshot = "now"\n'
+    text = FULL.replace('"amd64"', '"AMD"') + '\n[[sources]]\nuris = ["x"]\nsnapshot = "nov"\n'
     error = refused(text)
     numbers = [int(d.split()[1].rstrip(":")) for d in error.details]
     assert numbers == [4, 16, 17, 18]

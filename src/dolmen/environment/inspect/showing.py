@@ -130,7 +130,7 @@ def _installed(seen: View, package: LockedPackage, offers: list[Offer]) -> Shown
         name=package.name,
         version=package.version,
         architecture=package.architecture,
-        suite=lock.releases[package.release].suite,
+        suite="" if package.is_local else lock.releases[package.release].suite,
         installed=True,
         requested=package.requested,
         essential=package.essential,
