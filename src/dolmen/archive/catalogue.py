@@ -52,10 +52,11 @@ class Offer:
 class Catalogue:
     """An opened catalogue; make it by `catalogue`."""
 
-    def __init__(self, root: Path, header: dict[str, Any], body: bytes) -> None:
+    def __init__(self, root: Path, header: dict[str, Any], content: bytes) -> None:
         self._lists = root / "lists"
         self._files = header["files"]
-        self._body = body
+        self._content = content
+        self._start = content.index(b"\n")
         self._lower: bytes | None = None
         #: Seconds since 1970 when the package index was fetched.
         self.fetched = float(header["fetched"])
@@ -92,11 +93,11 @@ class Catalogue:
         """All versions of a package, the one that would be installed first."""
         needle = f"\n{name}\t".encode(errors="replace")
         found = []
-        at = self._body.find(needle)
+        at = self._content.find(needle, self._start)
         while at >= 0:
             found.append(self._offer(at + 1))
-            end = self._body.find(b"\n", at + 1)
-            at = end if self._body.startswith(needle, end) else -1
+            end = self._content.find(b"\n", at + 1)
+            at = end if self._content.startswith(needle, end) else -1
         return found
 
     def providers(self, virtual: str) -> list[Offer]:
@@ -122,15 +123,17 @@ class Catalogue:
 
     def names(self) -> list[str]:
         """The names of all packages."""
-        found = dict.fromkeys(line.partition(b"\t")[0] for line in self._body.split(b"\n") if line)
+        found = dict.fromkeys(
+            line.partition(b"\t")[0] for line in self._content.split(b"\n")[1:] if line
+        )
         return [name.decode(errors="replace") for name in found]
 
     def _lines_with(self, needle: bytes) -> Iterator[tuple[int, bytes]]:
         """(offset, folded line) of every line that holds a text anywhere."""
         if self._lower is None:
-            self._lower = self._body.lower()
+            self._lower = self._content.lower()
         folded = self._lower
-        at = folded.find(needle)
+        at = folded.find(needle, self._start)
         while at >= 0:
             start = folded.rfind(b"\n", 0, at) + 1
             end = folded.find(b"\n", at)
@@ -138,7 +141,7 @@ class Catalogue:
             at = folded.find(needle, end)
 
     def _offer(self, at: int) -> Offer:
-        line = self._body[at : self._body.index(b"\n", at)].decode(errors="replace")
+        line = self._content[at : self._content.index(b"\n", at)].decode(errors="replace")
         name, description, mark, arch, version, file, offset, length, size, provides = line.split(
             "\t"
         )
@@ -204,16 +207,15 @@ def _open(path: Path, suite: str) -> Catalogue | None:
     """The catalogue, if it was made of the index that is there, for this suite."""
     try:
         content = path.read_bytes()
-        head, _, body = content.partition(b"\n")
-        header = json.loads(head)
+        start = content.index(b"\n")
+        header = json.loads(content[:start])
         fits = (
             header["format"] == FORMAT
             and header["suite"] == suite
-            and header["size"] == len(body)
+            and header["size"] == len(content) - start - 1
             and header["index"] == identity(path.parent / STAMP_NAME)
         )
-        # the newline in front lets every name be found as "\nNAME\t"
-        return Catalogue(path.parent, header, b"\n" + body) if fits else None
+        return Catalogue(path.parent, header, content) if fits else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

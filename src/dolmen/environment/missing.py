@@ -49,24 +49,21 @@ def packages_with(
     what Debian's alternatives prefer. With `fetching` the archive's list of files is brought where
     there is none yet; raises ArchiveError then. Without, what is on this machine is asked.
     """
-    from dolmen.archive import alternatives, contents
+    from dolmen.archive import alternatives
+    from dolmen.environment.inspect.owners import providers, unambiguous
+    from dolmen.environment.inspect.view import View
 
-    state = backend.store_path / "archive"
-    preferred = alternatives(command)
+    seen = View(manifest, backend.store_path / "archive")
     try:
-        opened = contents(manifest, state=state, fetching=fetching, emit=emit)
+        found = providers(seen, command, fetching=fetching, emit=emit)
     except ArchiveError:
         if fetching:
             raise
-        opened = None
-    if opened is None:
-        return preferred[:1]
-    with opened:
-        found = sorted(
-            {f.package for f in opened.commands(command) if os.path.basename(f.path) == command}
-        )
-    if command in found:
-        return (command,)
-    if len(found) == 1 or not preferred:
-        return tuple(found)
-    return preferred[:1]
+        found = ()
+    clear = unambiguous(command, found)
+    if clear is not None:
+        return (clear,)
+    preferred = alternatives(command)
+    if not found or found[0].package in preferred:
+        return (found[0].package,) if found else preferred[:1]
+    return tuple(dict.fromkeys(owner.package for owner in found))
