@@ -38,7 +38,7 @@ class Policy:
     `keep`: the newest so many generations of each directory stay, whatever their age. `free`: stop
     giving up generations, oldest first, once so many bytes will be freed. `grace`: of what is
     cheap to make again. `dead_roots`: of directories that are gone. `shells`: of ad-hoc
-    environments.
+    environments. `only`: give up generations of this directory alone.
     """
 
     older_than: float | None = None
@@ -48,6 +48,7 @@ class Policy:
     dead_roots: float = 30 * DAY
     shells: float = EXPIRY_SECONDS
     keep_debs: bool = True
+    only: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ def _choose(
     if policy.older_than is None and policy.keep is None and policy.free is None:
         return (), ()
     for directory in directories:
+        if policy.only not in (None, directory):
+            continue
         environment = Environment(directory)
         with contextlib.suppress(DolmenError, OSError):
             environment.check(explicit=True)

@@ -106,6 +106,14 @@ def test_by_age_and_count_both_must_agree(make: Make, backend: StoreBackend) -> 
     assert generations.numbers(one) == (2, 3, 4)
 
 
+def test_one_directory_alone(make: Make, backend: StoreBackend) -> None:
+    one, two = make("one"), make("two")
+    collect_garbage(backend.store, Policy(keep=1, grace=0, only=two.directory))
+    assert generations.numbers(one) == (1, 2, 3, 4)
+    assert generations.numbers(two) == (3, 4)
+    whole(one, backend)
+
+
 def test_a_clock_that_jumped_gives_nothing_up(make: Make, backend: StoreBackend) -> None:
     one = make("one")
     age(one, 1, "2090-01-01T00:00:00Z")

@@ -48,6 +48,7 @@ AGE, SIZE = _Quantity("age"), _Quantity("size")
         dolmen gc --dry-run --older-than 30d
         dolmen gc --older-than 30d --keep 3      (old ones, but three of each directory stay)
         dolmen gc --free 5G                      (the oldest generations, until 5 GiB are free)
+        dolmen gc --dir web --keep 1             (generations of this directory alone)
         dolmen gc --grace 0s                     (also packages fetched just now)
     """
 )
@@ -74,7 +75,7 @@ def command(
 ) -> None:
     """Free the room that nobody needs: images, packages, logs, what killed commands left.
 
-    Generations go only where --older-than, --keep or --free (or the settings gc.older-than and
+    Generations (of all directories, or of the one that --dir names) go only where --older-than, --keep or --free (or the settings gc.older-than and
     gc.keep) say so; with --older-than and --keep both must agree. Never: what is live, pinned,
     named, in use by a running program, or where `rollback` goes. May be interrupted at any time.
     """
@@ -83,6 +84,8 @@ def command(
 
     current = session()
     policy = _policy(older_than, keep, free, grace, dead_roots)
+    if current.directory is not None:
+        policy = dataclasses.replace(policy, only=current.environment().directory)
     found = collect_garbage(Store.open(current.store), policy, dry_run=dry_run, emit=current.emit)
     current.close()
     current.answer({**_fields(found), "freed": found.freed})
