@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from dolmen.support.run import run
 
 WIDTH, HEIGHT = 160, 40
+_NUMBERS = itertools.count(100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,15 @@ class Terminal:
         time.sleep(0.1)
         self.tmux("clear-history")
 
-    def ask(self, command: str, mark: str, timeout: float = 30) -> str:
-        """Type a command; what it printed between `<mark:` and `:mark>`.
+    def ask(self, word: str, timeout: float = 30) -> str:
+        """What a word such as `"$PATH"` comes to in the shell.
 
-        The command prints both halves; what was typed holds them in two pieces, so that the echo
-        of the line is never taken for the answer.
+        Each question has a number, which what is typed does not hold in the answer's form.
         """
-        self.type(command)
-        seen = self.wait_for(f":{mark}>", timeout)
-        return seen.rpartition(f"<{mark}:")[2].partition(f":{mark}>")[0].replace("\n", "")
+        number = next(_NUMBERS)
+        self.type(f"printf '<%s:%s:%s>' {number} {word} {number}")
+        seen = self.wait_for(f":{number}>", timeout)
+        return seen.rpartition(f"<{number}:")[2].partition(f":{number}>")[0].replace("\n", "")
 
 
 @contextmanager

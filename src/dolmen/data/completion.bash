@@ -31,9 +31,7 @@ _dolmen() {
         word=${COMP_WORDS[index]}
         case $word in
         =) continue ;;
-        --)
-            [ -z "$verb" ] || break
-            ;;
+        --) ;;
         -*)
             case $'\n'$values in
             *$'\n'"$word:"*)

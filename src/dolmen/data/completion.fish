@@ -39,7 +39,10 @@ function _dolmen_passed_on
     if test (count $words) -lt 2
         _dolmen_values command
     else
-        __fish_complete_subcommand --fcs-skip=(math (contains -i -- $words[2] (commandline -opc)) - 1)
+        # The rest is a command line of its own.
+        set -l tokens (commandline -opc)
+        set -l from (contains -i -- $words[2] $tokens)
+        complete -C (string join ' ' -- (string escape -- $tokens[$from..-1]) (commandline -ct))
     end
 end
 

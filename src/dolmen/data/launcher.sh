@@ -201,6 +201,25 @@ if [ -z @LOCALES@ ] && [ -z "$dolmen_pure" ]; then
     export LANG
 fi
 
+# A terminal that the image knows nothing of: the host's description, at a place of its own.
+case ${TERM-} in
+'' | */* | .*) ;;
+*)
+    dolmen_rest=${TERM#?}
+    dolmen_rest=${TERM%"$dolmen_rest"}/$TERM
+    if [ ! -e @TREE@/usr/lib/terminfo/"$dolmen_rest" ] &&
+        [ ! -e @TREE@/usr/share/terminfo/"$dolmen_rest" ]; then
+        for dolmen_directory in "${TERMINFO:-/etc/terminfo}" "$dolmen_home/.terminfo" \
+            /etc/terminfo /usr/lib/terminfo /usr/share/terminfo; do
+            [ -f "$dolmen_directory/$dolmen_rest" ] || continue
+            set -- --ro-bind "$dolmen_directory/$dolmen_rest" "/run/dolmen/terminfo/$dolmen_rest" \
+                --setenv TERMINFO_DIRS /run/dolmen/terminfo: "$@"
+            break
+        done
+    fi
+    ;;
+esac
+
 # The caller's own lines in passwd and group; somebody else's launcher has none for us.
 if [ -O "$dolmen_host/passwd" ]; then set -- @IDENTITY@ "$@"; fi
 
