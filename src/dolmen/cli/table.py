@@ -52,7 +52,8 @@ def rows(
                 line += pad + painted
             else:
                 line += painted + (pad if number != last else "")
-            line += " " * _GAP if number != last else ""
+            # a column that is empty in every row takes no room
+            line += " " * _GAP if number != last and wide else ""
         yield line.rstrip()
 
 
@@ -99,7 +100,7 @@ def _shrink(widths: list[int], limit: int) -> None:
     """Take what is too much from the last column, then the widest; each keeps a readable rest."""
     if not limit:
         return
-    over = sum(widths) + _GAP * (len(widths) - 1) - limit
+    over = sum(widths) + _GAP * (sum(wide > 0 for wide in widths) - 1) - limit
     for number in (len(widths) - 1, *sorted(range(len(widths)), key=lambda n: -widths[n])):
         if over <= 0:
             return

@@ -31,7 +31,7 @@ def sanitise(text: str) -> str:
 
 def paint(text: str, *styles: str, colour: bool) -> str:
     """Wrap a text in SGR sequences, if colours are wanted."""
-    if not colour or not text:
+    if not colour or not text or not styles:
         return text
     return f"\x1b[{';'.join(_COLOURS[style] for style in styles)}m{text}\x1b[0m"
 

@@ -49,8 +49,6 @@ def command(words: tuple[str, ...], suite: str | None, limit: int, refresh: bool
         return
     styles = {0: ("green",), 1: ("bold",), 2: ("dim",)}
     cells = [(_mark(h.installed), h.name, h.version, h.description) for h in found.hits]
-    if not any(cell[0] for cell in cells):
-        cells = [("", *cell[1:]) for cell in cells]
     paints = current.paints
     lines = list(
         table.rows(cells, style=lambda c, s: text.paint(s, *styles.get(c, ()), colour=paints))
