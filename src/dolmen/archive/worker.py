@@ -59,7 +59,8 @@ def _serve(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     index = Index(
         Path(request["root"]), Path(request["marks"]), request["sources"], request["slow"], emit
     )
-    index.max_age = request.get("max_age") or index.max_age
+    if request.get("max_age") is not None:
+        index.max_age = request["max_age"]
     with index.opened(refresh=request["refresh"], locked=frozenset(request["locked"])):
         if request["task"] == "catalogue":
             from dolmen.archive.cataloguing import write_catalogue

@@ -35,6 +35,7 @@ from dolmen.support.files import remove_tree, symlink_atomic
 from dolmen.support.locking import locked
 
 EXPIRY_SECONDS = 7 * 86400
+_LEAST_SECONDS = 3600.0
 USED = "used"
 #: What a name may be to serve as a file name as it is; the front knows the same rule.
 _PLAIN = re.compile(r"[A-Za-z0-9.+:=~,-]{1,200}")
@@ -76,7 +77,7 @@ def ad_hoc(
         if environment.manifest.exists():
             name.parent.mkdir(exist_ok=True)
             symlink_atomic(name, f"../{environment.directory.name}")
-        expire(backend, age=settings.seconds("gc.shells") or EXPIRY_SECONDS)
+        expire(backend, age=expiry())
     return environment
 
 
@@ -90,6 +91,12 @@ def touch(environment: Environment) -> None:
     """Note that an environment was used just now."""
     with contextlib.suppress(OSError):
         (environment.state / USED).write_text("")
+
+
+def expiry() -> float:
+    """The age at which an unused one goes: the setting, but never what somebody just made."""
+    chosen = settings.seconds("gc.shells")
+    return EXPIRY_SECONDS if chosen is None else max(chosen, _LEAST_SECONDS)
 
 
 def expired(shells: Path, age: float = EXPIRY_SECONDS) -> tuple[Path, ...]:

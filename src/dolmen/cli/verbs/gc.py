@@ -122,6 +122,7 @@ def _policy(
     grace: float | None,
     dead_roots: float | None,
 ) -> Any:
+    from dolmen.environment.adhoc import expiry
     from dolmen.environment.collecting import Policy
     from dolmen.support import settings
 
@@ -138,7 +139,7 @@ def _policy(
         free=free,
         grace=age(grace, "gc.grace"),
         dead_roots=age(dead_roots, "gc.dead-roots"),
-        shells=age(None, "gc.shells"),
+        shells=expiry(),
         keep_debs=settings.get("keep-debs") is True,
     )
 
