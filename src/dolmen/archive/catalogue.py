@@ -17,11 +17,12 @@ from typing import Any
 
 from dolmen.archive.asking import ask, request, sources_seen
 from dolmen.model import Manifest
+from dolmen.model.digest import digest_text
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, ignore
 
 FORMAT = 1
-FILE_NAME = "catalogue"
+FILE_NAMES = "catalogue."
 STAMP_NAME = "index.json"
 
 #: Ranks of a word's place, the best first.
@@ -171,19 +172,21 @@ def catalogue(
     Raises ArchiveError (see archive.index).
     """
     chosen = sources_seen(manifest, state)
-    path = chosen.root / FILE_NAME
-    found = None if refresh else _open(path, manifest.suite)
+    path = chosen.root / f"{FILE_NAMES}{_choice(manifest)[:16]}"
+    found = None if refresh else _open(path)
     if found is not None:
         return found
     known = (chosen.root / STAMP_NAME).exists()
-    question = request("catalogue", chosen, manifest, refresh=refresh or not known)
+    question = request("catalogue", chosen, manifest, refresh=refresh or not known) | {
+        "catalogue": path.name
+    }
     try:
         ask(chosen, question, emit)
     except ArchiveError as error:
         if error.reason != "no-index":
             raise
         ask(chosen, {**question, "refresh": True}, emit)
-    found = _open(path, manifest.suite)
+    found = _open(path)
     if found is None:
         raise ArchiveError(
             "the package index changes while it is being read",
@@ -203,15 +206,19 @@ def identity(stamp: Path) -> list[int] | None:
     return [found.st_mtime_ns, found.st_size]
 
 
-def _open(path: Path, suite: str) -> Catalogue | None:
-    """The catalogue, if it was made of the index that is there, for this suite."""
+def _choice(manifest: Manifest) -> str:
+    """Names what decides which version would be installed, apart from the index itself."""
+    return digest_text(repr((manifest.suite, manifest.pins, manifest.sources)))
+
+
+def _open(path: Path) -> Catalogue | None:
+    """The catalogue, if it was made of the index that is there."""
     try:
         content = path.read_bytes()
         start = content.index(b"\n")
         header = json.loads(content[:start])
         fits = (
             header["format"] == FORMAT
-            and header["suite"] == suite
             and header["size"] == len(content) - start - 1
             and header["index"] == identity(path.parent / STAMP_NAME)
         )

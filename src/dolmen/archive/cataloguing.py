@@ -11,7 +11,7 @@ from typing import Any
 
 import apt_pkg
 
-from dolmen.archive.catalogue import FILE_NAME, FORMAT, STAMP_NAME, identity
+from dolmen.archive.catalogue import FILE_NAMES, FORMAT, STAMP_NAME, identity
 from dolmen.archive.index import Index
 from dolmen.archive.universe import Universe
 from dolmen.model.spec import PACKAGE_NAME
@@ -49,7 +49,6 @@ def write_catalogue(index: Index, request: Mapping[str, Any], emit: Emit) -> dic
     header = {
         "format": FORMAT,
         "index": stamp,
-        "suite": request["suite"],
         "fetched": json.loads((root / STAMP_NAME).read_bytes())["fetched"],
         "files": [
             {
@@ -61,7 +60,10 @@ def write_catalogue(index: Index, request: Mapping[str, Any], emit: Emit) -> dic
     }
     body = "".join(_lines(rows, _candidates(universe), tuple(request["architectures"]))).encode()
     head = json.dumps({**header, "size": len(body)}).encode()
-    write_atomic(root / FILE_NAME, head + b"\n" + body)
+    for old in root.glob(f"{FILE_NAMES}*"):
+        if old.stat().st_mtime_ns < (stamp or [0])[0]:
+            old.unlink(missing_ok=True)
+    write_atomic(root / request["catalogue"], head + b"\n" + body)
     emit(PhaseFinished(Phase.INDEX, len(rows), monotonic() - started))
     return {"packages": len(rows)}
 

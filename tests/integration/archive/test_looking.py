@@ -76,7 +76,7 @@ def test_what_would_be_installed_is_marked(archive: Archive, deb: Deb, state: Pa
 
 def test_a_damaged_catalogue_is_made_again(manifest: Manifest, state: Path) -> None:
     catalogue(manifest, state=state)
-    (path,) = state.glob("*/catalogue")
+    (path,) = state.glob("*/catalogue.*")
     path.write_bytes(path.read_bytes()[:-5])
     assert catalogue(manifest, state=state).search(["hello"])[0] == 2
     (stamp,) = state.glob("*/index.json")

@@ -33,18 +33,17 @@ def write(root: Path, **changes: object) -> None:
     body = "".join("\t".join(map(str, line)) + "\n" for line in LINES)
     header = {
         "format": FORMAT,
-        "suite": "stable",
         "index": identity(root / "index.json"),
         "fetched": 5,
         "files": [{"file": "x_Packages", "suite": "stable-updates"}],
         "size": len(body),
         **changes,
     }
-    (root / "catalogue").write_text(json.dumps(header) + "\n" + body)
+    (root / "catalogue.x").write_text(json.dumps(header) + "\n" + body)
 
 
 def opened(root: Path) -> Catalogue:
-    found = _open(root / "catalogue", "stable")
+    found = _open(root / "catalogue.x")
     assert found is not None
     return found
 
@@ -98,13 +97,11 @@ def test_stanzas(root: Path) -> None:
     assert opened(root).stanza(offer) == ""
 
 
-@pytest.mark.parametrize(
-    "change", [{"format": 99}, {"suite": "other"}, {"size": 1}, {"index": [0, 0]}]
-)
+@pytest.mark.parametrize("change", [{"format": 99}, {"size": 1}, {"index": [0, 0]}])
 def test_what_does_not_fit_is_made_again(root: Path, change: dict[str, object]) -> None:
-    assert _open(root / "catalogue", "stable") is not None
+    assert _open(root / "catalogue.x") is not None
     write(root, **change)
-    assert _open(root / "catalogue", "stable") is None
+    assert _open(root / "catalogue.x") is None
 
 
 def test_alternatives_have_one_place_each() -> None:
