@@ -17,7 +17,7 @@ TESTING := python3-venv python3-pip git gnupg mmdebstrap strace seccomp zsh fish
 PACKAGING := build-essential debhelper dh-python pybuild-plugin-pyproject python3-setuptools \
 	lintian
 
-BENCHING := mmdebstrap e2fsprogs
+BENCHING := mmdebstrap e2fsprogs zsh fish direnv
 
 APT_INSTALL := scripts/apt-install
 VENV := .venv/bin

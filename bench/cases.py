@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from bench import entering
+from bench import entering, prompts
 from bench.measure import Result, fresh_filesystem, median, used_bytes
 from bench.setting import Place, Setting
 
@@ -156,6 +156,16 @@ def run_verb(setting: Setting) -> Result:
     return result
 
 
+def prompt(setting: Setting) -> Result:
+    """The prompt hook inside an environment; direnv's own is the peer."""
+    result = Result("a prompt with the hook", "under 5 ms in every shell", peer_name="direnv")
+    with place(setting) as here:
+        project = here.project("project", SMALL)
+        here.run_dolmen(project, "install")
+        prompts.measure(result, project, here.environment, here.run_dolmen)
+    return result
+
+
 def disk(setting: Setting) -> Result:
     """What the tenth environment costs that differs from the first by one package."""
     result = Result("disk for the tenth environment", "under 5 % of the first", peer_name="")
@@ -182,6 +192,7 @@ CASES: dict[str, Callable[[Setting], Result]] = {
     "second": second,
     "launcher": launcher,
     "run": run_verb,
+    "prompt": prompt,
     "disk": disk,
     "middle-cold": middle_cold,
     "middle-warm": middle_warm,

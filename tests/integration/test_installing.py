@@ -49,6 +49,7 @@ def test_installed_from_the_tree_the_command_works(tree: Path, tmp_path: Path) -
         "usr/local/bin/dolmen",
         "usr/local/share/man/man1/dolmen.1",
         "usr/local/share/bash-completion/completions/dolmen",
+        "usr/local/share/dolmen/direnv.bash",
     } <= found
     assert not [name for name in found if name.endswith(".new")]
     view = ["bwrap", "--dev-bind", "/", "/", "--bind", str(staged / "usr/local"), "/usr/local"]
@@ -79,6 +80,7 @@ def test_the_debian_package_is_without_faults(tree: Path) -> None:
         "./usr/lib/python3/dist-packages/dolmen/data/front.sh",
         "./usr/share/man/man1/dolmen.1.gz",
         "./usr/share/zsh/vendor-completions/_dolmen",
+        "./usr/share/dolmen/hook.fish",
     } <= names
     data = {f"./usr/lib/python3/dist-packages/dolmen/data/{p.name}" for p in _data(tree)}
     assert data <= names

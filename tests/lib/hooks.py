@@ -28,6 +28,13 @@ def source(shell: str) -> str:
     return "".join((DATA / name).read_text() for name in FILES[shell])
 
 
+def argv(shell: str) -> list[str]:
+    """How the shell is started on a script that follows, without start-up files."""
+    program = shutil.which(shell)
+    assert program
+    return [program, *_START[shell][1:], "-c"]
+
+
 def call(
     shell: str,
     script: str,
@@ -44,6 +51,4 @@ def call(
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8", **(env or {})}
     variables = {name: value for name, value in variables.items() if value is not None}
     text = source(shell) + "\n" + script
-    program = shutil.which(shell)
-    assert program
-    return run([program, *_START[shell][1:], "-c", text], timeout=timeout, env=variables, cwd=cwd)
+    return run([*argv(shell), text], timeout=timeout, env=variables, cwd=cwd)

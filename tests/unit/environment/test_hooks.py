@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from dolmen.environment import Environment, allow, deny, environ, initialise, install, switch
 from dolmen.environment.allowing import record_of
 from dolmen.model import parse_spec
+from dolmen.support.run import run
 from tests.lib import hooks
 from tests.lib.backend import FakeBackend
 
@@ -303,3 +305,24 @@ def test_names_that_do_harm_are_not_set(place: Place, shell: str, entry: str) ->
     assert "/x" not in out.replace("/x-", "")
     assert "BASH_FUNC" not in out
     assert "id=2" not in out
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_a_prompt_starts_no_process(place: Place, shell: str, tmp_path: Path) -> None:
+    """No process at a prompt, inside or outside; one when a directory is entered."""
+    allow(place.environment, known=True)
+    trace = tmp_path / "trace"
+
+    def processes(script: str) -> int:
+        text = hooks.source(shell) + 'cd "$D"\n' + script
+        argv = ["strace", "-f", "-qq", "-e", "trace=execve", "-o", str(trace)]
+        argv += [*hooks.argv(shell), text]
+        env = {"PATH": "/usr/bin:/bin", "HOME": str(place.home), "LC_ALL": "C.UTF-8"}
+        env["D"] = str(place.environment.directory)
+        assert run(argv, timeout=60, env=env, cwd=place.home).ok
+        return trace.read_text().count("execve(")
+
+    entered = processes("_dolmen_hook\n")
+    assert entered >= 2  # the shell, sha256sum, and for fish env(1)
+    assert processes("_dolmen_hook\n" * 10) == entered
+    assert processes("_dolmen_hook\ncd /\n" + "_dolmen_hook\n" * 10) == entered
