@@ -75,9 +75,10 @@ def command(
 ) -> None:
     """Free the room that nobody needs: images, packages, logs, what killed commands left.
 
-    Generations (of all directories, or of the one that --dir names) go only where --older-than, --keep or --free (or the settings gc.older-than and
-    gc.keep) say so; with --older-than and --keep both must agree. Never: what is live, pinned,
-    named, in use by a running program, or where `rollback` goes. May be interrupted at any time.
+    Generations (of all directories, or of the one that --dir names) go only where --older-than,
+    --keep or --free (or the settings gc.older-than and gc.keep) say so; with --older-than and
+    --keep both must agree. Never: what is live, pinned, named, in use by a running program, or
+    where `rollback` goes. May be interrupted at any time.
     """
     from dolmen.environment.collecting import collect_garbage
     from dolmen.store import Store
