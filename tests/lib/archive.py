@@ -132,13 +132,15 @@ class Archive:
         by_hash: bool = True,
         architectures: Sequence[str] = (ARCHITECTURE,),
         files: Mapping[str, str] | None = None,
+        descriptions: str = "",
     ) -> None:
         """Write and sign the indexes of a suite.
 
         `date`: an hour ago by default; `valid`: added to it for Valid-Until; `key`: None leaves
         the Release file unsigned; `fields` replace fields of the Release file; `packages` may
         change the text of the Packages file before it is hashed; `files`: path -> packages, for
-        the Contents index (none: the suite has no such index).
+        the Contents index (none: the suite has no such index); `descriptions`: the text of the
+        Translation index.
         """
         base = self.root / "dists" / suite
         shutil.rmtree(base, ignore_errors=True)
@@ -161,6 +163,9 @@ class Archive:
             lines = [f"{path:<55} {packages}\n" for path, packages in sorted(files.items())]
             packed = gzip.compress("".join(lines).encode(), mtime=0)
             contents[f"main/Contents-{architectures[0]}.gz"] = packed
+        if descriptions:
+            packed = lzma.compress(descriptions.encode(), preset=0)
+            contents["main/i18n/Translation-en.xz"] = packed
         for path, content in contents.items():
             _write(base / path, content)
             for kind in ("SHA256", "MD5Sum") if by_hash else ():

@@ -41,7 +41,7 @@ def write_names(source: Path, target: Path, *, kind: str, tell: Tell) -> None:
     """
     temporary = target.with_suffix(".new")
     with temporary.open("wb") as stream, ThreadPoolExecutor(2) as pool:
-        _Writer(stream, pool).write(_texts(source, kind, tell))
+        _Writer(stream, pool).write(decompressed(source, kind, tell))
         stream.flush()
         os.fsync(stream.fileno())
     temporary.rename(target)
@@ -104,8 +104,8 @@ def _lines(lines: list[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _texts(source: Path, kind: str, tell: Tell) -> Iterator[bytes]:
-    """Whole lines, decompressed ahead by another thread."""
+def decompressed(source: Path, kind: str, tell: Tell) -> Iterator[bytes]:
+    """Whole lines, decompressed ahead by another thread; raises ArchiveError ("bad-index")."""
     chunks: queue.Queue[tuple[bytes, int] | BaseException | None] = queue.Queue(_AHEAD)
     stop = threading.Event()
     reader = threading.Thread(target=_decompress, args=(source, kind, chunks, stop), daemon=True)

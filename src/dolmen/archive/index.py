@@ -19,7 +19,7 @@ import apt_pkg
 
 from dolmen.archive.acquire import acquire
 from dolmen.archive.marks import Marks
-from dolmen.archive.release import Release, check_pinned, contents_files, lacks, read_release
+from dolmen.archive.release import Release, check_pinned, lacks, listed_files, read_release
 from dolmen.support.clock import monotonic, wall
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, Notice, Phase, PhaseFinished, PhaseStarted
@@ -101,19 +101,26 @@ class Index:
             write_atomic(note, json.dumps(made))
         return cache
 
-    def contents(self) -> list[dict[str, Any]]:
-        """The Contents indexes that the verified Release files vouch for, in their order."""
+    def further(self, kind: str) -> list[dict[str, Any]]:
+        """The indexes of a kind that the verified Release files vouch for, in their order.
+
+        "contents": Contents; "descriptions": the long descriptions in English.
+        """
+        names = [f"Contents-{name}" for name in (*apt_pkg.get_architectures(), "all")]
+        if kind == "descriptions":
+            names = ["i18n/Translation-en"]
         found = []
         for release in self.releases:
-            components = [
-                component
+            components = {
+                component.rpartition("/")[2]
                 for source in self.sources
                 if release.suite in source["suites"] and release.belongs_to(source)
                 for component in source["components"]
-            ]
-            for path, sha256, size, by_hash in contents_files(release, self._lists, components):
-                if not size:
-                    continue
+            }
+            stems = {f"{component}/{name}" for component in components for name in names}
+            for path, sha256, size, by_hash in listed_files(
+                release, self._lists, stems | set(names)
+            ):
                 directory, _, name = path.rpartition("/")
                 base = "/".join(part for part in ("dists", release.suite, directory) if part)
                 found.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,27 +146,23 @@ def _word(text: str) -> str:
     return "".join(c for c in text if c.isprintable())[:200]
 
 
-def contents_files(release: Release, lists: Path, components: Sequence[str]) -> list[list[Any]]:
-    """What a suite's Contents indexes are called and hash to: [path, SHA-256, size, by hash].
+def listed_files(release: Release, lists: Path, stems: Collection[str]) -> list[list[Any]]:
+    """What further indexes of a suite are called and hash to: [path, SHA-256, size, by hash].
 
-    `components` as the source names them; the smallest compressed form of each, gzip or xz.
+    `stems`: their paths without the compression's suffix; the smallest form of each, gzip or xz.
     """
     path = next(
         p for k in ("InRelease", "Release") if (p := lists / f"{release.stem}{k}").is_file()
     )
     section = signed_section(path)
     by_hash = section.get("Acquire-By-Hash", "").lower() == "yes"
-    wanted = {f"Contents-{name}" for name in (*apt_pkg.get_architectures(), "all")}
     best: dict[str, tuple[int, str, str]] = {}
     for line in section.get("SHA256", "").split("\n"):
         words = line.split()
         if len(words) != 3 or not re.fullmatch(r"[0-9a-f]{64} [0-9]{1,12}", " ".join(words[:2])):
             continue
         digest, size, name = words
-        component, _, last = name.rpartition("/")
-        stem, dot, kind = last.partition(".")
-        fits = component == "" or component in {c.rpartition("/")[2] for c in components}
-        if stem in wanted and dot and kind in ("gz", "xz") and fits:
-            key = f"{component}/{stem}"
-            best[key] = min(best.get(key, (1 << 62, "", "")), (int(size), digest, name))
+        stem, _, compression = name.rpartition(".")
+        if stem in stems and compression in ("gz", "xz") and int(size):
+            best[stem] = min(best.get(stem, (1 << 62, "", "")), (int(size), digest, name))
     return [[name, digest, size, by_hash] for size, digest, name in sorted(best.values())]

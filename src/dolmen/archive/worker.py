@@ -66,8 +66,8 @@ def _serve(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
             from dolmen.archive.cataloguing import write_catalogue
 
             return write_catalogue(index, request, emit)
-        if request["task"] == "contents":
-            return {"files": index.contents()}
+        if request["task"] in ("contents", "descriptions"):
+            return {"files": index.further(request["task"])}
         from dolmen.archive.solver import Solver
 
         return Solver(index, request, emit).result()

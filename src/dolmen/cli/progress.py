@@ -33,6 +33,7 @@ _VERBS = {
     Phase.UPDATE: "Updating",
     Phase.INDEX: "Indexing",
     Phase.CONTENTS: "Indexing file names",
+    Phase.DESCRIPTIONS: "Fetching descriptions",
     Phase.SOLVE: "Resolving",
     Phase.FETCH: "Fetching",
     Phase.IMPORT: "Importing",

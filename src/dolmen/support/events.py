@@ -17,6 +17,7 @@ class Phase(Enum):
     UPDATE = "Updated"
     INDEX = "Indexed"
     CONTENTS = "Indexed file names"
+    DESCRIPTIONS = "Fetched descriptions"
     SOLVE = "Resolved"
     FETCH = "Fetched"
     IMPORT = "Imported"

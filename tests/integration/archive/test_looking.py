@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dolmen.archive import catalogue, contents
+from dolmen.archive.descriptions import description
 from dolmen.model import Manifest
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Event, Notice
@@ -174,3 +175,41 @@ def test_an_old_index_is_renewed_where_the_mirror_has_moved_on(
     listed.publish(files={**FILES, "usr/bin/new": "main/fresh"})
     with contents(manifest, state=state) as found:
         assert found.named("new")
+
+
+TEXT = """\
+Package: hello
+Description-md5: 0123
+Description-en: says hello
+ In many words.
+ .
+ And more.
+
+Package: libhello
+Description-md5: 4567
+Description-en: others
+ Not these.
+"""
+
+
+def test_long_descriptions(
+    archive: Archive, manifest: Manifest, state: Path, server: Server
+) -> None:
+    archive.publish(descriptions=TEXT)
+    found = description(manifest, "hello", "0123", state=state)
+    assert found == "says hello\n In many words.\n .\n And more."
+    count = len(server.requests)
+    assert description(manifest, "libhello", "4567", state=state).endswith("Not these.")
+    assert description(manifest, "libhello", "0123", state=state) == ""
+    assert len(server.requests) == count
+
+
+def test_nobody_waits_twice_for_a_description(
+    archive: Archive, manifest: Manifest, state: Path, server: Server
+) -> None:
+    assert reason(description, manifest, "hello", "0123", state=state) == "no-contents"
+    archive.publish(descriptions=TEXT)
+    count = len(server.requests)
+    assert description(manifest, "hello", "0123", state=state) == ""
+    assert len(server.requests) == count
+    assert description(manifest, "hello", "0123", state=state, refresh=True)

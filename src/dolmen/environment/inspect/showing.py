@@ -10,7 +10,7 @@ from dolmen.environment.inspect.view import View
 from dolmen.environment.inspect.why import why
 from dolmen.model import LockedPackage
 from dolmen.support.errors import ArchiveError, SolveError
-from dolmen.support.events import Emit, ignore
+from dolmen.support.events import Emit, Notice, ignore
 
 RELATIONS = (
     "Pre-Depends",
@@ -83,7 +83,8 @@ def show(seen: View, name: str, *, refresh: bool = False, emit: Emit = ignore) -
         return _installed(seen, package, offers)
     if not offers:
         return _virtual(offered, bare, name)
-    return _offered(offered, offers[0], offers)
+    fields = _fields(offered.stanza(offers[0]))
+    return _offered(fields, _whole(seen, fields, refresh, emit), offers)
 
 
 def _virtual(offered: Catalogue, bare: str, name: str) -> Shown:
@@ -147,8 +148,22 @@ def _installed(seen: View, package: LockedPackage, offers: list[Offer]) -> Shown
     )
 
 
-def _offered(offered: Catalogue, offer: Offer, offers: list[Offer]) -> Shown:
-    fields = _fields(offered.stanza(offer))
+def _whole(seen: View, fields: dict[str, str], refresh: bool, emit: Emit) -> str:
+    """The whole description, from the archive's index of them; empty where that cannot be had."""
+    if "Description-md5" not in fields or "\n" in fields.get("Description", ""):
+        return ""
+    from dolmen.archive.descriptions import description
+
+    name, md5 = fields.get("Package", ""), fields["Description-md5"]
+    try:
+        return description(seen.manifest, name, md5, state=seen.state, refresh=refresh, emit=emit)
+    except ArchiveError as error:
+        emit(Notice(f"{error.message}: only the first line of the description is shown"))
+        return ""
+
+
+def _offered(fields: dict[str, str], whole: str, offers: list[Offer]) -> Shown:
+    offer = offers[0]
     return Shown(
         name=offer.name,
         version=offer.version,
@@ -163,7 +178,7 @@ def _offered(offered: Catalogue, offer: Offer, offers: list[Offer]) -> Shown:
         homepage=fields.get("Homepage", ""),
         size=_number(fields.get("Size", "")),
         installed_size=offer.installed_size * 1024,
-        description=fields.get("Description", "") or offer.description,
+        description=_unfolded(whole) or fields.get("Description", "") or offer.description,
         relations=tuple((field, fields[field]) for field in RELATIONS if fields.get(field)),
         why=(),
         versions=_versions(offers),
@@ -205,6 +220,11 @@ def _fields(stanza: str) -> dict[str, str]:
             last = match[1]
             found[last] = match[2]
     return found
+
+
+def _unfolded(text: str) -> str:
+    """A field's value as `_fields` reads it."""
+    return _fields(f"Description: {text}").get("Description", "") if text else ""
 
 
 def _number(text: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from dolmen.environment import generations
 from dolmen.environment.backend import Backend
 from dolmen.environment.layout import Environment
 from dolmen.model import Lock, Manifest, parse_lock, parse_manifest
@@ -44,7 +45,8 @@ class View:
                 context=str(self.environment.directory),
                 hint="dolmen install",
             )
-        return _parsed(self.lock_text)
+        live = generations.current(self.environment)
+        return _parsed(self.lock_text).selected(live.groups if live else ())
 
     def installed(self) -> dict[str, str]:
         """Name -> version of what the lock holds, in one architecture where there are several.
