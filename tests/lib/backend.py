@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
 from dolmen.environment import Environment, Realised
 from dolmen.image import Image
 from dolmen.image.verify import Difference, Verification
-from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile, Sha256
+from dolmen.model import Entrance, Lock, LockedPackage, Manifest, ReleaseFile, Sha256
 from dolmen.model.digest import digest_text
 from dolmen.support.errors import SolveError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
@@ -90,11 +90,12 @@ class FakeBackend:
         self.step("solve")
         kept = {p.name: p.version for p in pins}
         packages = [self.package("base-files", "12", requested=False)]
-        for spec in manifest.packages:
+        for spec, asking in manifest.requests("amd64").items():
             if spec.name not in self.universe:
                 raise SolveError(f"there is no package {spec.name}", reason="unknown-package")
             version = spec.version or kept.get(spec.name) or self.universe[spec.name]
-            packages.append(self.package(spec.name, version, requested=True))
+            package = self.package(spec.name, version, requested=True)
+            packages.append(replace(package, groups=() if "" in asking else asking))
         emit(PhaseFinished(Phase.SOLVE, len(packages), 0.1))
         release = ReleaseFile("http://localhost/debian", manifest.suite, digest_text("r"), "now")
         return Lock(
@@ -120,7 +121,9 @@ class FakeBackend:
         self.step("host_files")
         directory.mkdir()
 
-    def launcher(self, tree: Path, *, name: str, state: Path) -> str:
+    def launcher(
+        self, tree: Path, *, name: str, state: Path, entrance: Entrance | None = None
+    ) -> str:
         self.step("launcher")
         return LAUNCHER.format(tree=tree)
 

@@ -32,6 +32,7 @@ class Entry:
     refresh: bool
     generation: str | None = None
     auto: bool = False
+    is_run: bool = False
 
 
 def options(function: F) -> F:
@@ -70,7 +71,7 @@ def options(function: F) -> F:
 def enter(session: Session, entry: Entry) -> NoReturn:
     """Make the environment ready and become its launcher; does not return."""
     from dolmen.environment import ad_hoc, find_environment, prepare
-    from dolmen.environment.missing import has_command
+    from dolmen.environment.missing import has_command, is_extra
     from dolmen.model import parse_spec
 
     if entry.locked and entry.frozen:
@@ -110,7 +111,14 @@ def enter(session: Session, entry: Entry) -> NoReturn:
         environment = session.environment()
         mode = "locked" if entry.locked else "frozen" if entry.frozen else "warn"
     launcher = prepare(environment, backend=backend, command="sync", mode=mode, emit=session.emit)
-    if entry.argv and not has_command(launcher.parent / "tree", entry.argv[0]):
+    if _is_script(launcher, entry):
+        session.close()
+        _launch(launcher, entry)
+    if (
+        entry.argv
+        and not has_command(launcher.parent / "tree", entry.argv[0])
+        and not is_extra(launcher, entry.argv[0], "aliases")
+    ):
         text = None if entry.packages else environment.manifest_text()
         launcher = _on_the_fly(session, entry, text)
     session.close()
@@ -152,11 +160,21 @@ def _on_the_fly(session: Session, entry: Entry, manifest_text: str | None) -> Pa
     raise CommandError(f"there is no command {command!r} in this environment{known}", hint=hint)
 
 
+def _is_script(launcher: Path, entry: Entry) -> bool:
+    from dolmen.environment.missing import is_extra
+
+    return entry.is_run and bool(entry.argv) and is_extra(launcher, entry.argv[0], "scripts")
+
+
 def _launch(launcher: Path, entry: Entry) -> NoReturn:
+    """Become the launcher, or with the name of a script that script, which becomes the launcher."""
+    argv = entry.argv
+    if _is_script(launcher, entry):
+        launcher, argv = launcher.parent / "scripts" / argv[0], argv[1:]
     arguments = [str(launcher)]
     arguments += ["--pure"] if entry.pure else []
     arguments += ["--network"] if entry.network else []
-    _become([*arguments, "--", *entry.argv])
+    _become([*arguments, "--", *argv])
 
 
 def _become(argv: Sequence[str]) -> NoReturn:

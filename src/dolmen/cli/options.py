@@ -12,6 +12,7 @@ from dolmen.cli.session import Session
 
 if TYPE_CHECKING:
     from dolmen.environment.inspect.view import View
+    from dolmen.environment.selecting import Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +37,35 @@ def looked_at(current: Session, suite: str | None) -> View:
             if error.reason != "no-environment" or current.directory is not None:
                 raise
     return view(environment, backend=current.backend(), suite=suite)
+
+
+def group_options(function: F) -> F:
+    """Add --group and --no-group, as `groups` and `without`."""
+    for option in (
+        click.option(
+            "--no-group",
+            "without",
+            metavar="NAME",
+            multiple=True,
+            help="Without the packages of [groups.NAME] from now on.",
+        ),
+        click.option(
+            "--group",
+            "groups",
+            metavar="NAME",
+            multiple=True,
+            help="With the packages of [groups.NAME] from now on.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def selection(groups: tuple[str, ...], without: tuple[str, ...]) -> Selection | None:
+    """The change of groups that was asked for; None where none was."""
+    from dolmen.environment.selecting import Selection
+
+    return Selection(groups, without) if groups or without else None
 
 
 def _setter(

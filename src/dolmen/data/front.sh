@@ -55,11 +55,12 @@ _dolmen_same() {
     /usr/bin/cmp -s "$1" "$2"
 }
 
-# Whether a command will be found inside: in the image, or in the parts of PATH that it shares with
+# Whether a command will be found inside: among the aliases, in the image, or in the parts of PATH that it shares with
 # the host. Links count: an absolute one (an alternative) leads nowhere from outside. Python says
 # which package has what is missing.
 _dolmen_has() {
     case $1 in */*) return ;; esac
+    [ ! -f "$_dolmen_live/aliases/$1" ] || return 0
     for _dolmen_place in usr/bin usr/sbin usr/local/bin usr/local/sbin usr/games usr/local/games; do
         _dolmen_place=$_dolmen_live/tree/$_dolmen_place/$1
         [ -x "$_dolmen_place" ] || [ -L "$_dolmen_place" ] || continue
@@ -193,7 +194,15 @@ _dolmen_fast() {
 
     _dolmen_live=$_dolmen_state/current
     [ -x "$_dolmen_live/launch" ] && [ -d "$_dolmen_live/tree/usr" ] || return
-    [ $# -eq 0 ] || _dolmen_has "$1" || return
+    _dolmen_launch=launch
+    if [ "$_dolmen_verb" = run ]; then
+        # A script of the manifest comes before a command of that name.
+        case $1 in
+        */* | .*) ;;
+        *) [ ! -f "$_dolmen_live/scripts/$1" ] || _dolmen_launch=scripts/$1 ;;
+        esac
+    fi
+    [ "$_dolmen_launch" != launch ] || [ $# -eq 0 ] || _dolmen_has "$1" || return
     _dolmen_same "$_dolmen_dir/dolmen.toml" "$_dolmen_live/dolmen.toml" || return
     _dolmen_same "$_dolmen_dir/dolmen.lock" "$_dolmen_live/dolmen.lock" || return
     # Entries that nobody used for a week expire; this sets the time (`true` as it is no special
@@ -202,7 +211,8 @@ _dolmen_fast() {
     if [ "$_dolmen_verb" = shell ] && [ -n "${DOLMEN_ENVIRONMENT-}" ] && [ -d /run/dolmen ]; then
         echo "dolmen: this is a shell inside $DOLMEN_ENVIRONMENT already" >&2
     fi
-    exec "$_dolmen_live/launch" $_dolmen_pure $_dolmen_network -- "$@"
+    [ "$_dolmen_launch" = launch ] || shift
+    exec "$_dolmen_live/$_dolmen_launch" $_dolmen_pure $_dolmen_network -- "$@"
 }
 
 case ${1-} in

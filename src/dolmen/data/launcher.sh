@@ -45,7 +45,7 @@ if [ -d /run/dolmen/@MARK@ ] && [ -z "$dolmen_pure$dolmen_print" ]; then
     exec "$@"
 fi
 
-if [ ! -d @TREE@/usr ] || [ ! -x @BWRAP@ ] || [ ! -r "$dolmen_host/@FILTER@" ]; then
+if [ ! -d @TREE@/usr ] || [ ! -x @BWRAP@ ] || [ ! -r "$dolmen_host/@FILTER@" ]@PERSIST_MISSING@; then
     if [ @HAS_FALLBACK@ ] && [ -z "${DOLMEN_FALLBACK-}" ]; then
         DOLMEN_FALLBACK=1
         export DOLMEN_FALLBACK
@@ -253,7 +253,7 @@ if [ "$dolmen_pure" ]; then
     set -- --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try \
         --hostname dolmen --die-with-parent @FROM_HOST_CONFINED@ \
         @KERNEL_FILES@ --perms 1777 --tmpfs /tmp --perms 1777 --tmpfs /dev/shm \
-        --tmpfs /run --perms 1777 --dir /run/lock --dir /run/dolmen/@MARK@ "$@"
+        --tmpfs /run --perms 1777 --dir /run/lock --dir /run/dolmen/@MARK@ @ALIASES@ "$@"
     if [ "$dolmen_root" ]; then set -- --uid 0 --gid 0 "$@"; fi
     dolmen_filter=$dolmen_host/@CONFINED_FILTER@
 else
@@ -315,7 +315,7 @@ else
     fi
     set -- @FROM_HOST@ @VARIABLES@ \
         --ro-bind /sys /sys --bind /tmp /tmp --tmpfs /run --perms 1777 --dir /run/lock \
-        --dir /run/dolmen/@MARK@ \
+        --dir /run/dolmen/@MARK@ @ALIASES@ \
         --bind-try /run/user /run/user --bind-try /run/dbus /run/dbus --ro-bind-try /run/udev /run/udev \
         --bind-try /run/docker.sock /run/docker.sock --bind-try /run/podman /run/podman \
         --bind-try /run/pcscd /run/pcscd --bind-try /run/cups /run/cups \
@@ -333,6 +333,7 @@ if [ -z "$dolmen_found" ]; then
     for dolmen_directory in $dolmen_path; do
         case $dolmen_directory in
         "$dolmen_home"/*) dolmen_value=$dolmen_directory/$dolmen_command ;;
+        /run/dolmen/aliases) dolmen_value=$dolmen_here/aliases/$dolmen_command ;;
         *) dolmen_value=@TREE@$dolmen_directory/$dolmen_command ;;
         esac
         if [ -e "$dolmen_value" ] || [ -L "$dolmen_value" ]; then
@@ -348,7 +349,7 @@ if [ -z "$dolmen_found" ]; then
     fi
 fi
 
-set -- @BWRAP@ --seccomp 9 --unshare-user --cap-drop ALL @TREE_OPTIONS@ "$@"
+set -- @BWRAP@ --seccomp 9 --unshare-user --cap-drop ALL @TREE_OPTIONS@ @PERSIST@ "$@"
 if [ "$dolmen_print" ]; then
     printf '%s\n' "$@"
     exit

@@ -37,13 +37,15 @@ generation)
     ;;
 command)
     nearest
-    cd -- "$directory/.dolmen/current/bin" 2>/dev/null || exit 0
     set +f
-    for name in *; do
-        case $name in
-        '*' | *[!A-Za-z0-9_.+@:,=~^[-]*) ;;
-        "$prefix"*) printf '%s\n' "$name" ;;
-        esac
+    for part in bin scripts; do
+        cd -- "$directory/.dolmen/current/$part" 2>/dev/null || continue
+        for name in *; do
+            case $name in
+            '*' | *[!A-Za-z0-9_.+@:,=~^[-]*) ;;
+            "$prefix"*) printf '%s\n' "$name" ;;
+            esac
+        done
     done
     ;;
 installed)

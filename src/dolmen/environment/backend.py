@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from dolmen.model import Lock, LockedPackage, Manifest, Sha256
+from dolmen.model import Entrance, Lock, LockedPackage, Manifest, Sha256
 from dolmen.support.events import Emit, ignore
 
 if TYPE_CHECKING:
@@ -51,10 +51,13 @@ class Backend(Protocol):
         """Build a lock's image again from nothing and compare."""
         ...
 
-    def launcher(self, tree: Path, *, name: str, state: Path) -> str:
+    def launcher(
+        self, tree: Path, *, name: str, state: Path, entrance: Entrance | None = None
+    ) -> str:
         """The text of the launcher that enters a realised tree; `name` shows in prompts.
 
-        `state` is the `.dolmen` that it lies in: confined commands must not write there.
+        `state` is the `.dolmen` that it lies in: confined commands must not write there, but for
+        what the entrance keeps.
         """
         ...
 
@@ -142,17 +145,30 @@ class Rooms:
 
         return verify(lock, self.store, emit=emit)
 
-    def launcher(self, tree: Path, *, name: str, state: Path) -> str:
+    def launcher(
+        self, tree: Path, *, name: str, state: Path, entrance: Entrance | None = None
+    ) -> str:
         """The sandbox room's plain-sh launcher; without its tree it asks us to make it again."""
         import shlex
 
+        from dolmen.environment.persisting import PERSIST
         from dolmen.sandbox import launcher
 
         # The launcher lies in DIRECTORY/.dolmen/generations/N, by whatever link it is reached.
         again = (
             f'dolmen --store {shlex.quote(str(self.store_path))} -C "$dolmen_here/../../.." shell'
         )
-        return launcher(tree, name=name, fallback=again, store=self.store_path, guarded=(state,))
+        entrance = entrance or Entrance()
+        return launcher(
+            tree,
+            name=name,
+            fallback=again,
+            shell_environment=dict(entrance.variables),
+            store=self.store_path,
+            guarded=(state,),
+            aliases=bool(entrance.aliases),
+            persist={path: state / PERSIST / path.lstrip("/") for path in entrance.persist},
+        )
 
     def host_files(self, directory: Path, tree: Path) -> None:
         """The caller's lines in passwd and group, and the seccomp filters."""

@@ -6,18 +6,33 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from dolmen.environment import allowing, environ, generations
+from dolmen.environment import allowing, environ, generations, persisting
 from dolmen.environment.backend import Backend, Realised
-from dolmen.environment.changes import compare
+from dolmen.environment.changes import Changes, compare
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment, read_text
-from dolmen.model import Generation, Lock, parse_lock
+from dolmen.environment.missing import has_command
+from dolmen.environment.rendering import render_files
+from dolmen.model import Entrance, Generation, Lock, Sha256, parse_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
-from dolmen.support.errors import DolmenError
+from dolmen.support.errors import DeclarationError, DolmenError
 from dolmen.support.files import remove_tree, write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What was written over a lock's image by hand: how many packages there are now, and changes.
+
+    `lock` names them all, as far as that decides which commands are offered.
+    """
+
+    packages: int
+    changes: Changes
+    lock: Lock
 
 
 def commit(
@@ -31,15 +46,23 @@ def commit(
     backend: Backend,
     command: str,
     name: str | None = None,
+    by_hand: ByHand | None = None,
+    entrance: Entrance | None = None,
+    groups: tuple[str, ...] = (),
 ) -> Record:
-    """Stage, then move the pointers one after the other; `current` is the last."""
+    """Stage, then move the pointers one after the other; `current` is the last.
+
+    `lock` is the part for the `groups`; the text of all of it is in `texts`. `by_hand`: what the
+    image has beyond its lock.
+    """
+    entrance = entrance or Entrance()
     generations.sweep(environment)
     root = root_content(environment, backend.register(environment.directory))
     if not environment.root.exists() or environment.root.read_bytes() != root:
         write_atomic(environment.root, root)
     name = name or environment.directory.name or "dolmen"
     number = generations.next_number(environment)
-    changes = compare(live_lock(environment), lock)
+    changes = by_hand.changes if by_hand else compare(live_lock(environment), lock)
     record = Record(
         Generation(
             number=number,
@@ -47,15 +70,26 @@ def commit(
             command=command,
             lock_digest=lock.digest(),
             image=image.root,
-            packages=len(lock.packages),
+            packages=by_hand.packages if by_hand else len(lock.packages),
             added=len(changes.added),
             removed=len(changes.removed),
             changed=len(changes.changed),
+            modified=by_hand is not None,
         ),
         lock.inputs,
         image.commit,
         image.tree,
+        entrance.digest(),
+        groups,
     )
+    persisting.seed(environment, image.tree, entrance.persist)
+    commands = dict.fromkeys(
+        backend.commands(image.tree, by_hand.lock if by_hand else lock),
+        f"../{generations.LAUNCH}",
+    )
+    for alias, _line in entrance.aliases:
+        if not has_command(image.tree, alias, {}):
+            commands[alias] = f"../{generations.LAUNCH}"
     backend.remember(environment.directory, image, lock)
     staged = generations.stage(
         environment,
@@ -65,11 +99,12 @@ def commit(
             LOCK_NAME: texts[1],
             # Paths in it may be no UTF-8.
             generations.LAUNCH: os.fsencode(
-                backend.launcher(image.tree, name=name, state=environment.state)
+                backend.launcher(image.tree, name=name, state=environment.state, entrance=entrance)
             ),
-            environ.ENVIRON: environ.render({}),
+            environ.ENVIRON: environ.render(dict(entrance.variables)),
+            **render_files(entrance, environment.directory),
         },
-        dict.fromkeys(backend.commands(image.tree, lock), f"../{generations.LAUNCH}"),
+        commands,
     )
     try:
         backend.host_files(staged / generations.HOST, image.tree)
@@ -102,10 +137,15 @@ def live_lock(environment: Environment) -> Lock | None:
 
 
 def lock_of(environment: Environment, number: int) -> Lock | None:
-    """The lock that a generation was made from; None where it is missing or damaged."""
+    """What of its lock a generation was made from; None where it is missing or damaged."""
     try:
         text = read_text(generations.directory_of(environment, number) / LOCK_NAME)
-        return None if text is None else parse_lock(text)
+        if text is None:
+            return None
+        lock = parse_lock(text)
+        with contextlib.suppress(DeclarationError):
+            return lock.selected(generations.read(environment, number).groups)
+        return lock
     except (OSError, UnicodeDecodeError, DolmenError):
         return None
 
@@ -148,6 +188,24 @@ def _mode(path: Path) -> int:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:
         return 0o644
+
+
+def is_same(
+    environment: Environment,
+    live: Record | None,
+    wanted: Sha256,
+    entrance: Entrance,
+    groups: tuple[str, ...],
+) -> bool:
+    """Whether a generation is what would be made: of that lock digest, entered in that way."""
+    return (
+        live is not None
+        and not live.generation.modified
+        and live.generation.lock_digest == wanted
+        and live.entrance == entrance.digest()
+        and live.groups == groups
+        and is_whole(environment, live)
+    )
 
 
 def is_whole(environment: Environment, live: Record) -> bool:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dolmen.environment import generations
+from dolmen.environment import generations, persisting
 from dolmen.environment.backend import Backend
 from dolmen.environment.committing import is_whole, root_content
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import check, is_fresh, sync
+from dolmen.model import parse_manifest
 from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Notice, ignore
 
@@ -44,6 +45,7 @@ def prepare(
         if mode == "frozen":
             return _launcher(environment, usable)
         if is_fresh(environment, usable, environment.manifest_text(), environment.lock_text()):
+            _restore(environment, usable, emit)
             return _launcher(environment, usable)
     if mode != "frozen":
         try:
@@ -74,6 +76,14 @@ def is_known(environment: Environment, backend: Backend) -> bool:
 
 def _launcher(environment: Environment, live: Record) -> Path:
     return generations.directory_of(environment, live.generation.number) / generations.LAUNCH
+
+
+def _restore(environment: Environment, live: Record, emit: Emit) -> None:
+    """Make what the launcher needs again: somebody may have removed what was kept."""
+    paths = parse_manifest(environment.manifest_text()).entrance.persist
+    if not all(persisting.place(environment, path).is_dir() for path in paths):
+        with environment.held(emit):
+            persisting.seed(environment, live.tree, paths)
 
 
 def _with_install_hint(error: StaleError | DeclarationError) -> StaleError | DeclarationError:

@@ -42,12 +42,16 @@ class Record:
     """A generation and what makes its re-use cheap.
 
     `inputs` is the digest of the manifest's part that was solved, `tree` the realised image.
+    `entrance` is the digest of what the manifest says about entering, `groups` the groups of
+    packages that it was made with, beside those that everybody has.
     """
 
     generation: Generation
     inputs: Sha256
     commit: Sha256
     tree: Path
+    entrance: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +122,15 @@ def read(environment: Environment, number: int) -> Record:
             added=data.get("added"),
             removed=data.get("removed"),
             changed=data.get("changed"),
+            modified=data.get("modified") is True,
         )
         return Record(
             generation,
             parse_sha256(data["inputs"]),
             parse_sha256(data["commit"]),
             Path(data["tree"]),
+            str(data.get("entrance", "")),
+            tuple(map(str, data.get("groups", ()))),
         )
     except FileNotFoundError:
         raise DeclarationError(
@@ -160,15 +167,18 @@ def stage(
 ) -> Path:
     """Write a generation under a name that nobody reads; durable when it returns.
 
-    `files` maps file names to contents (the launcher among them), `commands` names in `bin/` to
-    what the link there points at.
+    `files` maps file names to contents (the launcher among them, and in directories what is
+    executed like it), `commands` names in `bin/` to what the link there points at.
     """
     staged = environment.generations / f".new.{os.urandom(8).hex()}"
     staged.mkdir()
     try:
         staged.chmod(0o755)  # whatever the umask
         for name, content in files.items():
-            write_atomic(staged / name, content, mode=0o755 if name == LAUNCH else 0o644)
+            if "/" in name:
+                (staged / name).parent.mkdir(exist_ok=True)
+            executable = name == LAUNCH or "/" in name
+            write_atomic(staged / name, content, mode=0o755 if executable else 0o644)
         (staged / TREE).symlink_to(record.tree)
         links = staged / BIN
         links.mkdir()
@@ -181,6 +191,8 @@ def stage(
             "inputs": record.inputs,
             "commit": record.commit,
             "tree": str(record.tree),
+            "entrance": record.entrance,
+            "groups": list(record.groups),
         }
         write_atomic(staged / RECORD, json.dumps(value, indent=1, sort_keys=True) + "\n")
     except BaseException:

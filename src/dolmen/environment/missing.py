@@ -35,6 +35,11 @@ def has_command(tree: Path, command: str, environ: Mapping[str, str] | None = No
     )
 
 
+def is_extra(launcher: Path, name: str, kind: str) -> bool:
+    """Whether a generation has a script or an alias (`kind`: its directory) of that name."""
+    return "/" not in name and name not in (".", "..") and (launcher.parent / kind / name).is_file()
+
+
 def packages_with(
     command: str,
     manifest: Manifest,

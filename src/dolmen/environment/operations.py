@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dolmen.environment import generations
+from dolmen.environment import generations, persisting
 from dolmen.environment.backend import Backend
 from dolmen.environment.changes import Changes, compare
 from dolmen.environment.committing import (
     commit,
+    is_same,
     is_whole,
     live_lock,
     replace_text,
@@ -26,6 +27,7 @@ from dolmen.environment.committing import (
 )
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
+from dolmen.environment.selecting import Selection, chosen
 from dolmen.model import (
     Generation,
     Lock,
@@ -103,6 +105,8 @@ def install(
     command: str,
     create: str | None = None,
     refresh: bool | None = None,
+    group: str | None = None,
+    groups: Selection | None = None,
     dry_run: bool = False,
     emit: Emit = ignore,
 ) -> Outcome:
@@ -110,15 +114,18 @@ def install(
 
     Versions that the lock holds are kept where they can be. `create` is the suite of the manifest
     to start from where there is none; the directory is made too, and gone again after a failure.
+    With `group` they are added to that group; `groups` changes which ones the environment has.
     """
 
     def edit(text: str) -> str:
-        present = parse_manifest(text).packages
-        if all(spec in present for spec in specs):
+        manifest = parse_manifest(text)
+        there = manifest.group(group) if group else None
+        packages = (there.packages if there else ()) if group else manifest.packages
+        if all(spec in [one.plain() for one in packages] for spec in specs):
             return text
         from dolmen.model.editing import add_packages
 
-        return add_packages(text, specs)
+        return add_packages(text, specs, group=group)
 
     with _made(environment) if create else contextlib.nullcontext():
         return apply(
@@ -128,6 +135,7 @@ def install(
             command=command,
             create=create,
             refresh=refresh,
+            groups=_with_group(groups, group),
             dry_run=dry_run,
             emit=emit,
         )
@@ -198,6 +206,7 @@ def sync(
     mode: str = "warn",
     anew: bool = False,
     name: str | None = None,
+    groups: Selection | None = None,
     emit: Emit = ignore,
 ) -> Outcome:
     """Make what the lock says; never solve.
@@ -205,33 +214,38 @@ def sync(
     `mode` says what to do about a lock that no longer answers the manifest: "warn", "locked"
     (raise StaleError) or "frozen" (do not even look at the manifest). `anew` makes a generation
     even where the live one seems to be right. `name` shows in prompts (None: the directory's).
+    `groups` changes which groups of packages the environment has.
     """
+    selection = groups or Selection()
     start = monotonic()
     if mode != "frozen":
         environment.manifest_text()
     if environment.lock_text() is None:
         raise _no_lock(environment)
     with environment.held(emit):
-        live = None if anew else generations.current(environment)
+        before = generations.current(environment)
+        live = None if anew else before
         manifest_text = environment.manifest_text() if mode != "frozen" else _any_text(environment)
         lock_text = environment.lock_text()
-        if live and is_fresh(environment, live, manifest_text, lock_text):
+        fresh = live is not None and is_fresh(environment, live, manifest_text, lock_text)
+        if live and fresh and groups is None:
+            _tell_modified(live, emit)
             return _unchanged(environment, live, start)
+        manifest = (
+            _any_manifest(manifest_text) if mode == "frozen" else parse_manifest(manifest_text)
+        )
         found = read_lock(environment)
-        if mode != "frozen":
-            manifest = parse_manifest(manifest_text)
-            if found.inputs != manifest.inputs():
-                error = _stale(environment, manifest, found)
-                if mode == "locked":
-                    raise error
-                emit(Notice(f"{error.message}: dolmen install", level="warning"))
+        if mode != "frozen" and found.inputs != manifest.inputs():
+            error = _stale(environment, manifest, found)
+            if mode == "locked":
+                raise error
+            emit(Notice(f"{error.message}: dolmen install", level="warning"))
         assert lock_text is not None
         old = live_lock(environment) if live else None
-        if (
-            live is not None
-            and live.generation.lock_digest == found.digest()
-            and is_whole(environment, live)
-        ):
+        with_groups = chosen(before, manifest, selection, found)
+        found = found.selected(with_groups)
+        if live and is_same(environment, live, found.digest(), manifest.entrance, with_groups):
+            persisting.seed(environment, live.tree, manifest.entrance.persist)
             generations.refresh_copies(
                 environment, live.generation.number, manifest_text, lock_text
             )
@@ -247,6 +261,8 @@ def sync(
             backend=backend,
             command=command,
             name=name,
+            entrance=manifest.entrance,
+            groups=with_groups,
         )
         return _outcome(environment, record, compare(old, found), start)
 
@@ -267,6 +283,13 @@ def is_fresh(
         return False
 
 
+def _tell_modified(live: Record, emit: Emit) -> None:
+    if live.generation.modified:
+        number = live.generation.number
+        emit(Notice(f"generation {number} was modified by hand (keep --as-is)", level="warning"))
+        emit(Notice("what the lock gives: dolmen rollback", level="hint"))
+
+
 def apply(
     environment: Environment,
     edit: Callable[[str], str],
@@ -276,6 +299,7 @@ def apply(
     create: str | None = None,
     refresh: bool | None = None,
     keep: Callable[[Lock], Sequence[LockedPackage]] | None = None,
+    groups: Selection | None = None,
     dry_run: bool = False,
     emit: Emit = ignore,
 ) -> Outcome:
@@ -292,11 +316,18 @@ def apply(
         lock_text = environment.lock_text()
         live = generations.current(environment)
         settled = keep is None and not refresh
-        if live and settled and is_fresh(environment, live, after_text, lock_text):
+        if (
+            live
+            and settled
+            and groups is None
+            and is_fresh(environment, live, after_text, lock_text)
+        ):
             manifest = parse_manifest(after_text)
             if live.inputs == manifest.inputs():
+                _tell_modified(live, emit)
                 return _unchanged(environment, live, start)
         manifest = parse_manifest(after_text)
+        with_groups = chosen(live, manifest, groups or Selection())
         old = _old_lock(environment, emit)
         if old is not None and old.inputs == manifest.inputs() and settled:
             new, new_text = old, lock_text
@@ -306,6 +337,7 @@ def apply(
             new = backend.solve(manifest, pins=pins, refresh=refresh, emit=emit)
             new_text = render_lock(new)
         assert new_text is not None
+        new = new.selected(with_groups)
         changes = compare(live_lock(environment) if live else None, new)
         if dry_run:
             return Outcome(
@@ -322,12 +354,10 @@ def apply(
         meanwhile = _manifest_text(environment, create)
         if meanwhile != before_text:
             after_text = edit(meanwhile)
+            manifest = parse_manifest(after_text)
             emit(Notice(f"{MANIFEST_NAME} was edited meanwhile: dolmen install", level="warning"))
-        if (
-            live is not None
-            and live.generation.lock_digest == new.digest()
-            and is_whole(environment, live)
-        ):
+        if live and is_same(environment, live, new.digest(), manifest.entrance, with_groups):
+            persisting.seed(environment, live.tree, manifest.entrance.persist)
             with taken_back(environment):
                 replace_text(environment.manifest, after_text)
                 replace_text(environment.lock, new_text)
@@ -344,6 +374,8 @@ def apply(
             image=image,
             backend=backend,
             command=command,
+            entrance=manifest.entrance,
+            groups=with_groups,
         )
         return _outcome(environment, record, changes, start)
 
@@ -411,9 +443,25 @@ def _any_text(environment: Environment) -> str:
         return ""
 
 
+def _with_group(groups: Selection | None, group: str | None) -> Selection | None:
+    """What is added to a group is wanted, so the group is too."""
+    if group is None:
+        return groups
+    groups = groups or Selection()
+    return Selection((*groups.add, group), groups.drop)
+
+
+def _any_manifest(text: str) -> Manifest:
+    """What can be told of a manifest that nobody insists on: how to enter."""
+    try:
+        return parse_manifest(text)
+    except DeclarationError:
+        return Manifest("")
+
+
 def _stale(environment: Environment, manifest: Manifest, found: Lock) -> StaleError:
     """Says what the manifest has that the lock does not answer."""
-    asked = {spec.name for spec in manifest.packages}
+    asked = {spec.name for spec in manifest.requests(found.architecture)}
     answered = {p.name for p in found.packages if p.requested}
     details = [f"+ {name}" for name in sorted(asked - answered)]
     details += [f"- {name}" for name in sorted(answered - asked)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dolmen.environment import generations
 from dolmen.environment.backend import Backend
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import read_lock
@@ -19,9 +20,18 @@ _MAX_DETAILS = 50
 def verify(environment: Environment, *, backend: Backend, emit: Emit = ignore) -> Verification:
     """Build the lock's image from nothing in other conditions, and compare.
 
-    Raises NotReproducibleError, whose details name what differs; DeclarationError ("no-lock").
+    Raises NotReproducibleError, whose details name what differs, or without building anything where
+    what is live was modified by hand ("modified-by-hand"); DeclarationError ("no-lock").
     """
-    found = backend.verify(read_lock(environment), emit=emit)
+    live = generations.current(environment)
+    if live is not None and live.generation.modified:
+        raise NotReproducibleError(
+            f"generation {live.generation.number} was modified by hand: no lock gives its image",
+            reason="modified-by-hand",
+            context=str(environment.directory),
+            hint="verify what the lock gives: dolmen rollback && dolmen verify",
+        )
+    found = backend.verify(read_lock(environment).selected(live.groups if live else ()), emit=emit)
     if not found.reproducible:
         details = [f"{difference.path}: {difference.what}" for difference in found.differences]
         if len(details) > _MAX_DETAILS:

@@ -22,22 +22,25 @@ def new_manifest(suite: str) -> str:
     )
 
 
-def add_packages(text: str, specs: Iterable[Spec], *, name: str = FILE_NAME) -> str:
+def add_packages(
+    text: str, specs: Iterable[Spec], *, group: str | None = None, name: str = FILE_NAME
+) -> str:
     """Add packages; one that is there already by name and architecture is replaced in place.
 
+    To a group where one is named, which is made if need be; a restriction to architectures stays.
     Raises DeclarationError when the text is not a manifest to begin with.
     """
     parse_manifest(text, name=name)
     import tomlkit
 
     document = tomlkit.parse(text)
-    packages = document.setdefault("packages", tomlkit.array())
+    packages = _group(document, group).setdefault("packages", tomlkit.array())
     for spec in specs:
         for index, item in enumerate(packages):
             present = parse_spec(str(item))
             if (present.name, present.architecture) == (spec.name, spec.architecture):
-                if present != spec:
-                    packages[index] = str(spec)
+                if present.plain() != spec:
+                    packages[index] = str(replace(spec, only=spec.only or present.only))
                 break
         else:
             packages.append(str(spec))
@@ -45,20 +48,20 @@ def add_packages(text: str, specs: Iterable[Spec], *, name: str = FILE_NAME) -> 
 
 
 def remove_packages(text: str, names: Iterable[str], *, name: str = FILE_NAME) -> str:
-    """Remove packages by `name` or `name:arch`; raises DeclarationError ("not-in-manifest")."""
+    """Remove packages by `name` or `name:arch`, from all groups.
+
+    Raises DeclarationError ("not-in-manifest").
+    """
     parse_manifest(text, name=name)
     import tomlkit
 
     document = tomlkit.parse(text)
-    packages = document.setdefault("packages", tomlkit.array())
+    lists = [document.get("packages", [])]
+    lists += [table.get("packages", []) for table in document.get("groups", {}).values()]
     for wanted in names:
         spec = parse_spec(wanted)
-        for index, item in enumerate(packages):
-            present = parse_spec(str(item))
-            if present.name == spec.name and spec.architecture in (None, present.architecture):
-                del packages[index]
-                break
-        else:
+        hits = [_remove(packages, spec) for packages in lists]
+        if not any(hits):
             raise DeclarationError(
                 f"{spec.name} is not in {name}",
                 reason="not-in-manifest",
@@ -115,6 +118,28 @@ def set_setting(text: str, name: str, value: str | int | bool | None) -> str:
     else:
         here[last] = value
     return tomlkit.dumps(document)
+
+
+def _group(document: Any, group: str | None) -> Any:
+    """The table that holds the packages of a group, or of everybody."""
+    import tomlkit
+
+    if group is None:
+        return document
+    if "groups" not in document:
+        document["groups"] = tomlkit.table(is_super_table=True)
+    if group not in document["groups"]:
+        document["groups"][group] = tomlkit.table()
+    return document["groups"][group]
+
+
+def _remove(packages: Any, spec: Spec) -> bool:
+    for index, item in enumerate(packages):
+        present = parse_spec(str(item))
+        if present.name == spec.name and spec.architecture in (None, present.architecture):
+            del packages[index]
+            return True
+    return False
 
 
 def _checked(text: str, name: str) -> str:

@@ -13,6 +13,8 @@ class Generation:
 
     `name` and `pinned` are the user's and may change; a pinned one is never collected. `added`,
     `removed`, `changed` count packages against what was live before (None: made before 0.1).
+    `modified`: the image holds a layer written by hand (`keep --as-is`), so the lock alone does not
+    give it.
     """
 
     number: int
@@ -26,3 +28,4 @@ class Generation:
     added: int | None = None
     removed: int | None = None
     changed: int | None = None
+    modified: bool = False

@@ -250,7 +250,7 @@ class _Reader(Reader):
             group = Group(name, self.specs(value, "packages", f"groups.{name}."))
             for spec in group.packages:
                 other = given.setdefault((spec.name, spec.architecture), spec)
-                if other != spec:
+                if other.plain() != spec.plain():
                     self.fault(str(spec), f"{spec} is asked for elsewhere as {other}")
             found.append(group)
         self.enter("")

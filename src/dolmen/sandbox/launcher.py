@@ -25,6 +25,9 @@ IMAGE_PATH = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games"
 )
 
+#: Where aliases are shown inside.
+ALIASES = "/run/dolmen/aliases"
+
 
 def launcher(
     tree: Path,
@@ -35,6 +38,8 @@ def launcher(
     shell_environment: Mapping[str, str] | None = None,
     store: Path | None = None,
     guarded: Sequence[Path] = (),
+    aliases: bool = False,
+    persist: Mapping[str, Path] | None = None,
 ) -> str:
     """The text of the script `launch` that enters `tree` (absolute, realised, whole).
 
@@ -48,7 +53,9 @@ def launcher(
     is missing; `$dolmen_here` in it is the script's directory. `shell_environment` is set inside
     only. `store` is shown read-only where sharing the user's home would show it writable (None: the
     one whose `trees` directory holds `tree`). With --pure it and what is `guarded` (directories of
-    scripts that run outside of the sandbox, absolute) are read-only wherever they are.
+    scripts that run outside of the sandbox, absolute) are read-only wherever they are. `aliases`:
+    the files in the directory `aliases` beside the script are commands, behind all others.
+    `persist` maps directories inside to those of the host that are shown there, writable.
 
     The script exits with the command's code, 128+N when a signal N ended it, 126 and 127 as sh
     does, 125 when it could not be entered, 2 on bad usage. Raises OSError when the tree cannot be
@@ -66,6 +73,8 @@ def launcher(
     identity = [path for path in ("/etc/passwd", "/etc/group") if has_regular(tree, path)]
     if store is None:
         store = tree.parent.parent if tree.parent.name == "trees" else tree
+    path = f"{IMAGE_PATH}:{ALIASES}" if aliases else IMAGE_PATH
+    kept = {inside: str(outside) for inside, outside in sorted((persist or {}).items())}
     values = {
         "TREE": quote(str(tree)),
         "MARK": quote(tree.name),
@@ -73,7 +82,7 @@ def launcher(
         "HOST": '"$dolmen_here/host"' if host_files is None else quote(str(host_files.absolute())),
         "FALLBACK": fallback or ":",
         "NAME": quote(label(name)),
-        "PATH": quote(IMAGE_PATH),
+        "PATH": quote(path),
         "OWN_PATH": "yes" if "PATH" in extra else "''",
         "SHELL": quote(image_shell(tree, "/bin/bash")),
         "STORE": quote(str(store.absolute())),
@@ -95,6 +104,11 @@ def launcher(
             for variable, value in sorted(extra.items())
             for word in ("--setenv", variable, value)
         ),
+        "ALIASES": f'--ro-bind "$dolmen_here/aliases" {ALIASES}' if aliases else "",
+        "PERSIST": words(
+            word for inside, outside in kept.items() for word in ("--bind", outside, inside)
+        ),
+        "PERSIST_MISSING": "".join(f" || [ ! -d {quote(outside)} ]" for outside in kept.values()),
         "KERNEL_FILES": words(KERNEL_FILES),
         "FIX_DEVICES": FIX_DEVICES,
         "FILTER": FILTER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dolmen.cli.options import session, verb
+from dolmen.cli.options import group_options, selection, session, verb
 from dolmen.support.errors import UsageError
 
 
@@ -14,18 +14,30 @@ from dolmen.support.errors import UsageError
         dolmen install --dir web nodejs=18.20.4+dfsg-1~deb12u1
         dolmen install gcc/bookworm-backports libc6:i386
         dolmen install --dry-run texlive-base
+        dolmen install --group dev gdb strace
         dolmen install                  (after editing dolmen.toml)
     """
 )
 @click.argument("specs", metavar="[PACKAGE…]", nargs=-1)
 @click.option("--suite", metavar="SUITE", help="The suite, where --dir names a new environment.")
 @click.option("--refresh", is_flag=True, help="Ask the archive for news first, and solve again.")
+@group_options
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
-def command(specs: tuple[str, ...], suite: str | None, refresh: bool, dry_run: bool) -> None:
+def command(
+    specs: tuple[str, ...],
+    suite: str | None,
+    refresh: bool,
+    groups: tuple[str, ...],
+    without: tuple[str, ...],
+    dry_run: bool,
+) -> None:
     """Add packages to the environment: edit dolmen.toml, solve, fetch, build, new generation.
 
     A PACKAGE is name, name=version, name/suite or name:architecture. Versions in the lock stay
     where they can. If anything fails, manifest, lock and generation are as they were.
+
+    With --group NAME the packages are added to [groups.NAME], and the environment has that group
+    from now on.
     """
     from dolmen.cli.outcomes import show
     from dolmen.environment import host_suite, install
@@ -39,12 +51,18 @@ def command(specs: tuple[str, ...], suite: str | None, refresh: bool, dry_run: b
         create = suite or host_suite()
     elif suite is not None:
         check_suite(environment.manifest_text(), suite)
+    if len(groups) > 1 and specs:
+        raise UsageError("packages are added to one group at a time", hint="dolmen install --help")
+    group = groups[0] if groups and specs else None
+    choice = selection(() if group else groups, without)
     outcome = install(
         environment,
         wanted,
         backend=current.backend(),
-        command=" ".join(["install", *map(str, wanted)]),
+        command=" ".join(["install", *(f"--group {name}" for name in groups), *map(str, wanted)]),
         create=create,
+        group=group,
+        groups=choice,
         refresh=True if refresh else None,
         dry_run=dry_run,
         emit=current.emit,

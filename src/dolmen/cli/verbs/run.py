@@ -12,6 +12,7 @@ from dolmen.support.errors import UsageError
 @verb(
     examples="""
         dolmen run -- python3 -c 'print("hello")'
+        dolmen run test -x                  (the script "test" of dolmen.toml)
         dolmen run --dir web -- npm test
         dolmen run --pure -- make           (nothing of the host but this directory)
         dolmen run -p python3,python3-requests -- python3
@@ -36,7 +37,10 @@ def command(
     generation: str | None,
     auto: bool,
 ) -> None:
-    """Run a command in the environment; its exit code becomes ours.
+    """Run a script of dolmen.toml or a command in the environment; its exit code becomes ours.
+
+    A script of that name comes first, with further arguments appended and in the directory of
+    dolmen.toml; a command of the same name is reached by its path.
 
     The image is read-only; home, working directory, /tmp, network, terminal and display are the
     host's, unless --pure. Write -- before a command whose own options should not be taken for ours.
@@ -46,6 +50,16 @@ def command(
     if not argv:
         raise UsageError("run needs a command", hint="dolmen run -- COMMAND, or: dolmen shell")
     entry = Entry(
-        argv, packages, suite, pure, network, locked, frozen, refresh, generation, auto=auto
+        argv,
+        packages,
+        suite,
+        pure,
+        network,
+        locked,
+        frozen,
+        refresh,
+        generation,
+        auto=auto,
+        is_run=True,
     )
     enter(session(), entry)
