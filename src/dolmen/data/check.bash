@@ -99,7 +99,9 @@ _dolmen_examine() {
         _dolmen_message='it is not allowed here; look at dolmen.toml, then type: dolmen allow'
         return 0
     fi
-    for file in dolmen.toml dolmen.lock .dolmen/current/{dolmen.toml,dolmen.lock,launch,environ}; do
+    # No braces: their expansion can be switched off (set +B).
+    for file in dolmen.toml dolmen.lock .dolmen/current/dolmen.toml .dolmen/current/dolmen.lock \
+        .dolmen/current/launch .dolmen/current/environ; do
         [ ! -f "$_dolmen_found/$file" ] || files+=("$file")
     done
     sums=$(builtin cd -P -- "$_dolmen_found" >/dev/null 2>&1 &&

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -237,6 +238,17 @@ def test_a_shell_started_inside_takes_it_back(place: Place, shell: str, inner: s
     assert out == f"hello\nvi\n{place.inside}0\nnano\n{OUTSIDE}"
 
 
+def test_options_of_the_users_shell_do_not_matter(place: Place, shell: str) -> None:
+    set_variables(place, {"ONE": "a b", "TWO": "*"})
+    options = {
+        "bash": "set -euf +B; IFS=:/; shopt -s nocasematch nullglob extglob; set -o noclobber\n",
+        "zsh": "setopt errexit nounset shwordsplit noglob ksharrays noclobber\nIFS=:/\n",
+        "fish": "set -g fish_features all; set -g IFS :\n",
+    }[shell]
+    out, err = place.run(shell, options + ENTER + "printenv ONE TWO\ncd /\n" + PROMPT)
+    assert (out, err) == (f"{place.inside}a b\n*\n{OUTSIDE}", "")
+
+
 def test_one_environment_after_the_other(place: Place, shell: str) -> None:
     other = make(place.home.parent / "other", place.backend, place.home)
     allow(place.environment, known=True)
@@ -326,3 +338,31 @@ def test_a_prompt_starts_no_process(place: Place, shell: str, tmp_path: Path) ->
     assert entered >= 2  # the shell, sha256sum, and for fish env(1)
     assert processes("_dolmen_hook\n" * 10) == entered
     assert processes("_dolmen_hook\ncd /\n" + "_dolmen_hook\n" * 10) == entered
+
+
+PROMPTS = {
+    "bash": 'PS1="> "\n_dolmen_prompt=yes\ncd "$D"\n_dolmen_hook\necho "${PS1@P}"\n'
+    'cd /\n_dolmen_hook\necho "${PS1@P}"\n',
+    "zsh": 'setopt promptsubst\nPS1="> "\n_dolmen_prompt=yes\ncd "$D"\n_dolmen_hook\n'
+    "_dolmen_show_name\nprint -P -- $PS1\n"
+    "cd /\n_dolmen_hook\n_dolmen_show_name\nprint -P -- $PS1\n",
+    "fish": 'function fish_prompt; echo "> "; end\n_dolmen_wrap_prompt\ncd "$D"\n_dolmen_hook\n'
+    "fish_prompt\ncd /\n_dolmen_hook\nfish_prompt\n",
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["web", "$(touch HIT)`touch HIT`", "%n%F{red}\\u\\$(id)", "\x1b[31m"]
+)
+def test_the_name_in_the_prompt_is_only_text(
+    place: Place, shell: str, name: str, backend: FakeBackend
+) -> None:
+    """D5: expansions of prompts (promptvars, promptsubst, %-escapes, backslashes)."""
+    other = make(place.home.parent / "named" / name, backend, place.home)
+    allow(other.environment, known=True)
+    out, err = other.run(shell, PROMPTS[shell])
+    inside, outside = out.splitlines()
+    assert err == ""
+    shown = re.sub(r"[^A-Za-z0-9._+-]", "-", name)
+    assert (inside.rstrip(), outside.rstrip()) == (f"({shown}) >", ">")
+    assert not list(place.home.parent.rglob("HIT"))
