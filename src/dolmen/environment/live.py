@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dolmen.environment import allowing, generations
-from dolmen.environment.committing import is_whole, replace_text, taken_back
 from dolmen.environment.layout import Environment
+from dolmen.environment.settling import is_whole, replace_text, taken_back
 from dolmen.model import Generation
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME

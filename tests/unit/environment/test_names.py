@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,10 @@ from dolmen.environment.visiting import visit
 from dolmen.model import parse_spec
 from dolmen.support.errors import DeclarationError
 from dolmen.support.files import remove_tree
+from dolmen.support.run import run
 from tests.lib.backend import FakeBackend, snapshot
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
 
 
 @pytest.fixture
@@ -157,3 +162,16 @@ def test_a_strangers_launcher_is_not_visited(three: Environment, backend: FakeBa
     with pytest.raises(DeclarationError) as caught:
         visit(three, "1", backend=backend)
     assert reason(caught) == "unknown-directory"
+
+
+def test_switching_loads_little() -> None:
+    """A switch is over in a blink: no click, no sandbox, nothing that solves or builds."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import dolmen.environment.live;"
+        "import dolmen.cli.quick, dolmen.cli.session; print(*sorted(sys.modules))"
+    )
+    done = run([sys.executable, "-I", "-c", script], timeout=60)
+    loaded = set(done.stdout.decode().split())
+    assert "dolmen.environment.live" in loaded
+    heavy = ("click", "rich", "gi", "apt_pkg", "tomlkit", "subprocess", "dolmen.sandbox")
+    assert [name for name in heavy if name in loaded] == []
