@@ -5,8 +5,9 @@ symbolic link: its target and a NUL), owner, mode and attributes in the xattr `u
 permission bits masked by 0775, time stamp 0. They are written here and not through `OSTree.Repo`
 for three reasons (2022.7): with fsync off it gives objects their names before their content is
 safe (seen: an object survived an abort), with fsync on an aborted transaction is resumed by the
-next one, as its source says (what a refused .deb left would become visible), and a call through introspection costs three times what the
-writing does. Tests hold the files against libostree's, byte by byte, and `ostree fsck` reads them.
+next one, as its source says (what a refused .deb left would become visible), and a call through
+introspection costs three times what the writing does. Tests hold the files against libostree's,
+byte by byte, and `ostree fsck` reads them.
 """
 
 from __future__ import annotations
