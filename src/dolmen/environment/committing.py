@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from dolmen.environment import allowing, environ, generations, persisting
 from dolmen.environment.backend import Backend, Realised
@@ -16,6 +13,7 @@ from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment, read_text
 from dolmen.environment.missing import has_command
 from dolmen.environment.rendering import render_files
+from dolmen.environment.settling import is_whole, replace_text, taken_back
 from dolmen.model import Entrance, Generation, Lock, Sha256, parse_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
@@ -150,46 +148,6 @@ def lock_of(environment: Environment, number: int) -> Lock | None:
         return None
 
 
-@contextlib.contextmanager
-def taken_back(environment: Environment, *, unless_live: int | None = None) -> Iterator[None]:
-    """Give manifest and lock back their old texts when the body fails before its end.
-
-    Once the generation `unless_live` is the live one there is no way back, only forward.
-    """
-    before = {
-        path: path.read_bytes() if path.exists() else None
-        for path in (environment.manifest, environment.lock)
-    }
-    try:
-        yield
-    except BaseException:
-        if unless_live is not None and generations.current_number(environment) == unless_live:
-            raise
-        for path, content in before.items():
-            with contextlib.suppress(OSError):
-                if content is None:
-                    path.unlink(missing_ok=True)
-                elif path.read_bytes() != content:
-                    write_atomic(path, content, mode=_mode(path))
-        raise
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file of the user's: only if it differs, with its mode, through symbolic links."""
-    path = path.resolve()
-    with contextlib.suppress(OSError):
-        if path.read_bytes() == text.encode():
-            return
-    write_atomic(path, text, mode=_mode(path), age=generations.SETTLED)
-
-
-def _mode(path: Path) -> int:
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return 0o644
-
-
 def is_same(
     environment: Environment,
     live: Record | None,
@@ -206,9 +164,3 @@ def is_same(
         and live.groups == groups
         and is_whole(environment, live)
     )
-
-
-def is_whole(environment: Environment, live: Record) -> bool:
-    """Whether a generation can be entered: its tree and its launcher are there."""
-    directory = generations.directory_of(environment, live.generation.number)
-    return live.tree.is_dir() and (directory / generations.LAUNCH).is_file()

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from dolmen.environment import generations, persisting
 from dolmen.environment.backend import Backend
-from dolmen.environment.committing import is_whole, root_content
+from dolmen.environment.committing import root_content
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import check, is_fresh, sync
+from dolmen.environment.settling import is_whole
 from dolmen.model import parse_manifest
 from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Notice, ignore

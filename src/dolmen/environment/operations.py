@@ -17,17 +17,11 @@ from pathlib import Path
 from dolmen.environment import generations, persisting
 from dolmen.environment.backend import Backend
 from dolmen.environment.changes import Changes, compare
-from dolmen.environment.committing import (
-    commit,
-    is_same,
-    is_whole,
-    live_lock,
-    replace_text,
-    taken_back,
-)
+from dolmen.environment.committing import commit, is_same, live_lock
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
 from dolmen.environment.selecting import Selection, chosen
+from dolmen.environment.settling import is_whole, replace_text, taken_back
 from dolmen.model import (
     Generation,
     Lock,
