@@ -165,5 +165,5 @@ def snapshot(environment: Environment) -> dict[str, str]:
         if path.is_symlink():
             found[name] = f"-> {path.readlink()}"
         elif path.is_file():
-            found[name] = path.read_text()
+            found[name] = path.read_text(errors="replace")
     return found

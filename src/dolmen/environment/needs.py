@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dolmen.environment import generations
+from dolmen.environment import generations, trials
 from dolmen.environment.committing import lock_of
 from dolmen.environment.layout import Environment
 from dolmen.image import base_packages
@@ -59,7 +59,17 @@ class NeedsReader:
         found = Needs()
         for number in there:
             found |= self.of_generation(environment, number)
+        for name in trials.names(environment):
+            found |= self.of_trial(environment, name)
         return found
+
+    def of_trial(self, environment: Environment, name: str) -> Needs:
+        """What lies below a trial's layer; nothing where that cannot be told any more."""
+        try:
+            trial = trials.read(environment, name)
+        except DeclarationError:
+            return Needs()
+        return needs_of(trial.image, trials.lock_of(trial))
 
 
 def _linked_root(environment: Environment, number: int) -> Sha256:

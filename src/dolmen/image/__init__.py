@@ -2,14 +2,19 @@
 
 from dolmen.image.build import Conditions, build, image_key
 from dolmen.image.closure import base_packages, configuration_order, dependencies
+from dolmen.image.layer import commit_layer
+from dolmen.image.status import Installed, read_status
 from dolmen.store import Image
 
 __all__ = [
     "Conditions",
     "Image",
+    "Installed",
     "base_packages",
     "build",
+    "commit_layer",
     "configuration_order",
     "dependencies",
     "image_key",
+    "read_status",
 ]

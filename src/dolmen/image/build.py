@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,10 +21,10 @@ from dolmen.image.closure import base_packages, configuration_order
 from dolmen.image.compose import Closure, compose_base, compose_image
 from dolmen.image.configure import Plan, configure
 from dolmen.image.joined import Joined
+from dolmen.image.mounting import mount_points
 from dolmen.image.normalise import dropped, normalise
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.model.digest import digest_text
-from dolmen.sandbox.mountpoints import MOUNT_POINTS
 from dolmen.store import Image, Store
 from dolmen.store.builder import TreeBuilder
 from dolmen.support.clock import monotonic
@@ -205,25 +204,10 @@ class _Build:
             return image
 
     def finish(self, builder: TreeBuilder, marked: Sequence[LockedPackage]) -> None:
-        for path, content in MOUNT_POINTS.items():
-            self.mount_point(builder, path, content)
+        mount_points(builder)
         if marked:
             text = extended_states(marked, self.lock.architecture)
             builder.add_file("var/lib/apt/extended_states", text.encode())
-
-    def mount_point(self, builder: TreeBuilder, path: str, content: str) -> None:
-        """A regular file at `path`: what a package put there, or links there, or `content`."""
-        present = builder.find(path)
-        for _ in range(8):
-            target = builder.link_target(present) if present else None
-            if present is None or target is None:
-                break
-            path_of_target = posixpath.join(posixpath.dirname(path), target)
-            present = builder.find(posixpath.normpath(path_of_target))
-        if present is None:
-            builder.add_file(path, content.encode())
-        else:
-            builder.link(path, present)
 
     def diversions(
         self,

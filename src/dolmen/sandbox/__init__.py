@@ -5,15 +5,21 @@ from dolmen.sandbox.findings import Finding, probe, require
 from dolmen.sandbox.hostfiles import host_files
 from dolmen.sandbox.launcher import launcher
 from dolmen.sandbox.mountpoints import MOUNT_POINTS
+from dolmen.sandbox.trial import Share, TrialEntry, prepare_layer, share, trial_argv
 
 __all__ = [
     "MOUNT_POINTS",
     "BuildJob",
     "BuildResult",
     "Finding",
+    "Share",
+    "TrialEntry",
     "build",
     "host_files",
     "launcher",
+    "prepare_layer",
     "probe",
     "require",
+    "share",
+    "trial_argv",
 ]

@@ -42,7 +42,7 @@ _MAX_LINE, _MAX_OUTPUT = 64 << 10, 64 << 20
 _MAX_TMPFS = 2 << 30
 
 #: Root inside keeps what file modes and process groups need, and nothing that configures kernels.
-_CAPABILITIES = (
+CAPABILITIES = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",
@@ -185,7 +185,7 @@ def _argv(job: BuildJob, status_fd: int) -> list[str]:
     for source, target in job.writable:
         bwrap += ["--bind", str(source.absolute()), target]
     bwrap += ["--cap-drop", "ALL"]
-    for capability in _CAPABILITIES:
+    for capability in CAPABILITIES:
         bwrap += ["--cap-add", capability]
     bwrap += ["--chdir", "/", "--clearenv"]
     for name, value in sorted(job.environment.items()):

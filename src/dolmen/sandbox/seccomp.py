@@ -1,10 +1,11 @@
 """Seccomp filters as classic BPF, for `bwrap --seccomp`.
 
-Two programs. The *builder's* makes one mapped uid look like root to maintainer scripts: calls that
-change owners, identities or capabilities, that make device nodes, or that wait for disks return 0
-and do nothing. The *runtime's* denies pushing characters into the terminal (TIOCSTI, TIOCLINUX:
-CVE-2017-5226, CVE-2019-10063, CVE-2023-28100), so that sandboxes may keep the user's session and
-its job control; `confined=True` denies more, for `--pure`.
+Three programs. The *builder's* makes one mapped uid look like root to maintainer scripts: calls
+that change owners, identities or capabilities, that make device nodes, or that wait for disks
+return 0 and do nothing. The *runtime's* denies pushing characters into the terminal (TIOCSTI,
+TIOCLINUX: CVE-2017-5226, CVE-2019-10063, CVE-2023-28100), so that sandboxes may keep the user's
+session and its job control; `confined=True` denies more, for `--pure`. The *trial's* emulates root
+as the builder's does, but lets disks be waited for, and denies what the runtime's does.
 
 Return values and the layout of `struct seccomp_data`: seccomp(2), linux/seccomp.h. Jumps of cBPF
 reach 255 instructions; each rule is a comparison followed by its own return, so none is long.
@@ -99,11 +100,29 @@ def builder_filter(machine: str | None = None) -> bytes:
 
     Raises HostError (reason "unsupported-architecture").
     """
+    rules = [*_root_emulation(), *(Rule(call, _NOTHING) for call in _SYNC)]
+    return assemble(rules, _abis(machine), foreign=ALLOW)
+
+
+def trial_filter(machine: str | None = None) -> bytes:
+    """Root emulation on the user's own terminal, where what is synced must be on the disk.
+
+    Raises HostError (reason "unsupported-architecture").
+    """
+    rules = [*_root_emulation(), _terminal_injection()]
+    return assemble(rules, _abis(machine), foreign=denied(errno.ENOSYS))
+
+
+def _root_emulation() -> list[Rule]:
     devices = (_S_IFCHR, _S_IFBLK)
-    rules = [Rule(call, _NOTHING) for call in (*_EMULATED, *_SYNC)]
+    rules = [Rule(call, _NOTHING) for call in _EMULATED]
     rules.append(Rule("mknod", _NOTHING, Test(1, devices, _S_IFMT)))
     rules.append(Rule("mknodat", _NOTHING, Test(2, devices, _S_IFMT)))
-    return assemble(rules, _abis(machine), foreign=ALLOW)
+    return rules
+
+
+def _terminal_injection() -> Rule:
+    return Rule("ioctl", denied(errno.EPERM), Test(1, (_TIOCSTI, _TIOCLINUX)))
 
 
 def runtime_filter(machine: str | None = None, *, confined: bool = False) -> bytes:
@@ -111,7 +130,7 @@ def runtime_filter(machine: str | None = None, *, confined: bool = False) -> byt
 
     Raises HostError (reason "unsupported-architecture").
     """
-    rules = [Rule("ioctl", denied(errno.EPERM), Test(1, (_TIOCSTI, _TIOCLINUX)))]
+    rules = [_terminal_injection()]
     abis = _abis(machine)
     if confined:
         rules += [Rule(call, denied(errno.ENOSYS)) for call in _UNSEEN]

@@ -55,6 +55,7 @@ def command(context: click.Context, sizes: bool) -> None:
         generation = one.generation
         notes = [f"({generation.name})"] if generation.name else []
         notes += ["pinned"] if generation.pinned else []
+        notes += ["modified by hand"] if generation.modified else []
         notes += [] if one.whole else ["image no longer in the store"]
         usage = measured.get(generation.number)
         rows.append(
