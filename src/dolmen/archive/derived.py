@@ -138,6 +138,9 @@ def _make(
                     hint="try again in some minutes (a mirror in mid-sync), or name another mirror",
                 )
             )
+            if error.reason == "fetch-failed" and not kind.insistent:
+                # there is no network, and what can be done without is not waited for
+                break
     emit(PhaseFinished(kind.phase, 0, monotonic() - started, received[0]))
     return faults
 
