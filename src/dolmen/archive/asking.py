@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dolmen.archive.ages import frozen_sources
 from dolmen.archive.configuration import SourceSet, prepare, source_set
 from dolmen.archive.snapshot import effective_uris
 from dolmen.archive.sources import DEBIAN_KEYRING, default_sources
@@ -33,7 +34,7 @@ _START = (
 
 def sources_seen(manifest: Manifest, state: Path, *, snapshots: str | None = None) -> SourceSet:
     """The sources of a manifest as apt shall see them; writes nothing."""
-    sources = manifest.sources or default_sources(manifest.suite)
+    sources = frozen_sources(manifest, manifest.sources or default_sources(manifest.suite))
     return source_set(sources, architectures(manifest), state, snapshots=snapshots)
 
 
@@ -62,6 +63,7 @@ def request(
         "suite": manifest.suite,
         "architectures": chosen.architectures,
         "recommends": manifest.recommends,
+        "preferences": [asdict(pin) for pin in manifest.pins],
         "refresh": refresh,
         "max_age": settings.seconds("refresh-age"),
         "slow": slow,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dolmen.archive.universe import Universe
@@ -40,6 +40,7 @@ class Request:
     spec: Spec
     package: Any
     version: Any = None
+    groups: tuple[str, ...] = ("",)
 
 
 def look_up(universe: Universe, values: Iterable[Mapping[str, Any]]) -> list[Request]:
@@ -52,7 +53,9 @@ def look_up(universe: Universe, values: Iterable[Mapping[str, Any]]) -> list[Req
     faults: list[SolveError] = []
     for value in values:
         try:
-            found.append(_look_up(universe, Spec(**value)))
+            groups = tuple(value.get("groups", ("",)))
+            spec = Spec(**{key: item for key, item in value.items() if key != "groups"})
+            found.append(replace(_look_up(universe, spec), groups=groups))
         except SolveError as error:
             faults.append(error)
     if not faults:

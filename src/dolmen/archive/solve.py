@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dolmen.archive.ages import stamps
 from dolmen.archive.asking import SLOW_SECONDS, ask, request, sources_seen
 from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile
 from dolmen.support.events import Emit, ignore
@@ -33,13 +33,22 @@ def solve(
     is given up.
 
     Raises SolveError ("unknown-package", "unknown-version", "unknown-suite", "virtual-package",
-    "unsatisfiable") and ArchiveError (see archive.index for what an update may find).
+    "unsatisfiable", "pin-unmet") and ArchiveError (see archive.index for what an update may find).
     """
     chosen = sources_seen(manifest, state, snapshots=snapshots)
     question = request(
         "solve", chosen, manifest, refresh=refresh, snapshots=snapshots, slow=slow
     ) | {
-        "specs": [asdict(spec) for spec in sorted(manifest.packages, key=str)],
+        "specs": [
+            {
+                "name": spec.name,
+                "architecture": spec.architecture,
+                "version": spec.version,
+                "suite": spec.suite,
+                "groups": groups,
+            }
+            for spec, groups in manifest.requests(chosen.architectures[0]).items()
+        ],
         "pins": [[pin.name, pin.architecture, pin.version] for pin in pins],
         "locked": [release.sha256 for release in releases],
     }
@@ -50,7 +59,8 @@ def _lock(result: Mapping[str, Any], manifest: Manifest, architectures: tuple[st
     packages = []
     for values in result["packages"]:
         fields = tuple((name, value) for name, value in values.pop("fields"))
-        packages.append(LockedPackage(**values, fields=fields))
+        groups = tuple(values.pop("groups"))
+        packages.append(LockedPackage(**values, fields=fields, groups=groups))
     return Lock(
         suite=manifest.suite,
         architectures=architectures,
@@ -58,4 +68,5 @@ def _lock(result: Mapping[str, Any], manifest: Manifest, architectures: tuple[st
         solver=result["solver"],
         releases=tuple(ReleaseFile(**values) for values in result["releases"]),
         packages=tuple(sorted(packages, key=lambda package: package.key)),
+        snapshots=tuple(stamps(manifest).items()),
     )

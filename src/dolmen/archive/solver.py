@@ -30,7 +30,12 @@ class Solver:
         self._request = request
         self._emit = emit
         self._universe = Universe(
-            index.cache(), index.releases, index.sources, request["suite"], request["architectures"]
+            index.cache(),
+            index.releases,
+            index.sources,
+            request["suite"],
+            request["architectures"],
+            request.get("preferences", ()),
         )
 
     def result(self) -> dict[str, Any]:
@@ -51,7 +56,11 @@ class Solver:
         requests = look_up(universe, self._request["specs"])
         if not self._solve_keeping_pins(essential, requests):
             raise Explainer(universe, self._attempt, self._choose).error(essential, requests)
-        packages = self._packages(essential, requests)
+        groups = self._groups(essential, requests)
+        packages = [
+            values | {"groups": groups.get((values["name"], values["architecture"]), ())}
+            for values in self._packages(essential, requests)
+        ]
         self._emit(PhaseFinished(Phase.SOLVE, len(packages), monotonic() - started))
         return {
             "solver": f"apt {cast(Any, apt_pkg).VERSION}",
@@ -81,6 +90,42 @@ class Solver:
             for package in self._universe.cache.packages
             if self._universe.depcache.marked_install(package)
         ]
+
+    def _groups(
+        self, essential: Sequence[Any], requests: Sequence[Request]
+    ) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The groups that alone need a package, by its name and architecture."""
+        names = sorted({name for request in requests for name in request.groups if name})
+        if not names:
+            return {}
+        everybody = self._closure([*essential, *(r.package for r in requests if "" in r.groups)])
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for name in names:
+            for key in self._closure([r.package for r in requests if name in r.groups]):
+                if key not in everybody:
+                    found[key] = (*found.get(key, ()), name)
+        return found
+
+    def _closure(self, packages: Sequence[Any]) -> set[tuple[str, str]]:
+        """What some of the chosen packages need, as far as it was chosen."""
+        depcache, candidate = self._universe.depcache, self._universe.candidate
+        kinds = ("Recommends",) if self._request["recommends"] else ()
+        waiting, seen = list(packages), {package.id for package in packages}
+        found: set[tuple[str, str]] = set()
+        while waiting:
+            version = candidate(waiting.pop())
+            found.add((str(version.parent_pkg.name), str(version.arch)))
+            clauses = list(positive_clauses(version))
+            clauses += [clause for kind in kinds for clause in version.depends_list.get(kind, ())]
+            for clause in clauses:
+                for target in (t for dependency in clause for t in dependency.all_targets()):
+                    parent = target.parent_pkg
+                    if candidate(parent) == target and depcache.marked_install(parent):
+                        if parent.id not in seen:
+                            seen.add(parent.id)
+                            waiting.append(parent)
+                        break
+        return found
 
     def _choose(self, requests: Sequence[Request], pins: Iterable[tuple[Any, Any]] = ()) -> None:
         """Start anew, with the versions that pins and requests name as candidates."""

@@ -3,18 +3,26 @@
 Wraps apt_pkg's cache, dependency cache and records for one request. The rule that goes beyond
 apt's own: packages of another archive never replace those of the suite's own archive, unless the
 manifest asks for them by name/suite or name=version. A vendor's source may add packages; it may
-not take over bash by a higher version.
+not take over bash by a higher version, unless the manifest gives the source a priority above 500
+or pins packages to it. Priorities and pins are those of apt_preferences(5), given to apt's own
+policy: a source's to its index files, a pin's to exactly the versions that it means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import apt_pkg
 
 from dolmen.archive.records import Records
 from dolmen.archive.release import Release
+from dolmen.model.pin import Pin, in_order
+from dolmen.support.errors import SolveError
+
+#: What apt gives to a source that says nothing else (apt_preferences(5)).
+DEFAULT_PRIORITY = 500
 
 
 class Universe:
@@ -27,6 +35,7 @@ class Universe:
         sources: Sequence[Mapping[str, Any]],
         suite: str,
         architectures: Sequence[str],
+        preferences: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.cache = cache
         self.records = Records(self.cache, releases)
@@ -34,6 +43,7 @@ class Universe:
         self.releases = releases
         self.architectures = tuple(architectures)
         self.suite = suite
+        self._sources = sources
         own = _own(sources, suite)
         self._own_releases = {
             number
@@ -42,6 +52,11 @@ class Universe:
         }
         #: Whether `reset` has something to forget; whoever marks packages sets it.
         self.changed = False
+        #: Versions of other archives that the manifest names, by id.
+        self._welcome: set[int] = set()
+        pins = in_order(Pin(**values) for values in preferences)
+        if pins or any(source.get("priority") is not None for source in sources):
+            self._prefer(pins)
         self._held = self._foreign()
         self._hold()
 
@@ -58,6 +73,8 @@ class Universe:
         self.changed = True
         self.depcache.set_candidate_ver(package, version)
         if suite is not None:
+            for number in self._named(suite):
+                suite = self.releases[number].archive or self.releases[number].codename or suite
             self.depcache.set_candidate_release(package, version, suite)
 
     def candidate(self, package: Any) -> Any:
@@ -109,11 +126,24 @@ class Universe:
         return list(dict.fromkeys(self.releases[number].suite for number in sorted(numbers)))
 
     def answers_to(self, suite: str) -> set[int]:
-        """The Release files that a suite's name means: as configured, by codename, by suite."""
-        return {
+        """The Release files that a name means: a source's, a suite as configured, by codename,
+        by suite.
+        """
+        return self._named(suite) or {
             number
             for number, release in enumerate(self.releases)
             if suite in (release.suite, release.codename, release.archive)
+        }
+
+    def _named(self, name: str) -> set[int]:
+        """The Release files of the source that the manifest calls so."""
+        return {
+            number
+            for number, release in enumerate(self.releases)
+            for source in self._sources
+            if source.get("name") == name
+            and release.suite in source["suites"]
+            and release.belongs_to(source)
         }
 
     def whereabouts(self, package: Any) -> str:
@@ -122,6 +152,76 @@ class Universe:
         if len(shown) > 6:
             shown = [*shown[:6], f"and {len(shown) - 6} more"]
         return ", ".join(shown)
+
+    def _prefer(self, pins: Sequence[Pin]) -> None:
+        """Give sources and versions the priorities of the manifest.
+
+        A source's counts for its packages as a whole, so also what it offers beyond the suite's
+        own. Of several pins the first one that means a package counts: names before patterns.
+        Raises SolveError ("unknown-suite", "pin-unmet").
+        """
+        policy = self.depcache.policy
+        for file in self.cache.file_list:
+            if not file.not_source:
+                release = self.releases[self.records.release(file)]
+                for source in self._sources:
+                    if release.suite in source["suites"] and release.belongs_to(source):
+                        if source.get("priority") is not None:
+                            policy.set_priority(file, source["priority"])
+                        break
+        wanted = {pin: self._pinned(pin) for pin in pins if pin.suite is not None}
+        for package in self._about(pins):
+            for pin in pins:
+                if pin.package != package.name and not pin.means(package.name):
+                    continue
+                met = [v for v in package.version_list if self._is_meant(pin, v, wanted)]
+                if not met and pin.priority > 0 and not pin.is_pattern:
+                    raise self._unmet(pin, package)
+                for version in met:
+                    name = f"{package.name}:{package.architecture}"
+                    policy.create_pin("version", name, version.ver_str, pin.priority)
+                    if pin.priority > 0 and (pin.suite or pin.version):
+                        self._welcome.add(version.id)
+                break
+        self.depcache.init()
+
+    def _about(self, pins: Sequence[Pin]) -> list[Any]:
+        if any(pin.is_pattern for pin in pins):
+            return [package for package in self.cache.packages if package.has_versions]
+        keys = [(pin.package, name) for pin in pins for name in self.architectures]
+        return [
+            self.cache[key] for key in keys if key in self.cache and self.cache[key].has_versions
+        ]
+
+    def _pinned(self, pin: Pin) -> set[int]:
+        assert pin.suite is not None
+        numbers = self.answers_to(pin.suite)
+        if not numbers:
+            suites = ", ".join(dict.fromkeys(release.suite for release in self.releases))
+            raise SolveError(
+                f"the pin of {pin.package} names {pin.suite}, but the sources have only {suites}",
+                reason="unknown-suite",
+                context=f"{pin.package} = {str(pin)!r}",
+                hint=f'add a source to dolmen.toml: [[sources]] with suites = ["{pin.suite}"]',
+            )
+        return numbers
+
+    def _is_meant(self, pin: Pin, version: Any, wanted: Mapping[Pin, set[int]]) -> bool:
+        if pin.version is not None:
+            return fnmatchcase(version.ver_str, pin.version)
+        if pin.suite is not None:
+            files = (file for file, _ in version.file_list if not file.not_source)
+            return any(self.records.release(file) in wanted[pin] for file in files)
+        return True
+
+    def _unmet(self, pin: Pin, package: Any) -> SolveError:
+        return SolveError(
+            f"no version of {package.name} meets its pin {str(pin)!r}; there is "
+            f"{self.whereabouts(package)}",
+            reason="pin-unmet",
+            context=f"[pins] {pin.package} = {str(pin)!r}",
+            hint=f"change the pin of {pin.package} in dolmen.toml, then: dolmen install",
+        )
 
     def _hold(self) -> None:
         for package, version in self._held:
@@ -140,12 +240,23 @@ class Universe:
 
     def _own_version(self, package: Any) -> Any:
         chosen = self.candidate(package)
-        if chosen is None or self._is_own(chosen):
+        if chosen is None or chosen.id in self._welcome or self._is_own(chosen):
+            return None
+        if any(not f.not_source and self._has_priority(f) for f, _ in chosen.file_list):
             return None
         own = [version for version in package.version_list if self._is_own(version)]
         policy = self.depcache.policy
         best = max((policy.get_priority(version) for version in own), default=0)
         return next((v for v in own if policy.get_priority(v) == best), None)
+
+    def _has_priority(self, file: Any) -> bool:
+        """Whether the manifest lets a source's packages replace the suite's own."""
+        release = self.releases[self.records.release(file)]
+        return any(
+            (source.get("priority") or 0) > DEFAULT_PRIORITY
+            for source in self._sources
+            if release.suite in source["suites"] and release.belongs_to(source)
+        )
 
     def _is_own(self, version: Any) -> bool:
         return any(

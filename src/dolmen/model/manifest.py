@@ -97,6 +97,7 @@ class Manifest:
     """A declaration: these packages of this suite, from these sources (none: the host's own).
 
     `snapshot` is a stamp or an age ("14d") for all Debian sources that have none of their own.
+    `ages` are not in the file: the stamps that a lock found for ages, where they shall stay.
     """
 
     suite: str
@@ -110,6 +111,7 @@ class Manifest:
     groups: tuple[Group, ...] = ()
     debs: tuple[Deb, ...] = ()
     entrance: Entrance = field(default_factory=Entrance)
+    ages: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     format: int = field(default=FORMAT, compare=False)
 
     def inputs(self) -> Sha256:

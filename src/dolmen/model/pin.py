@@ -7,6 +7,7 @@ source), each with an optional priority behind a blank; or a priority alone, for
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -82,4 +83,9 @@ def read_pins(reader: Reader, data: dict[str, Any]) -> tuple[Pin, ...]:
         else:
             found.append(pin)
     reader.enter("")
-    return tuple(sorted(found, key=lambda pin: (pin.is_pattern, -len(pin.package), pin.package)))
+    return in_order(found)
+
+
+def in_order(pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    """Names before patterns, longer ones before shorter: the first that means a package counts."""
+    return tuple(sorted(pins, key=lambda pin: (pin.is_pattern, -len(pin.package), pin.package)))
