@@ -38,7 +38,12 @@ def write_catalogue(index: Index, request: Mapping[str, Any], emit: Emit) -> dic
     root = Path(request["root"])
     stamp = identity(root / STAMP_NAME)
     universe = Universe(
-        index.cache(), index.releases, index.sources, request["suite"], request["architectures"]
+        index.cache(),
+        index.releases,
+        index.sources,
+        request["suite"],
+        request["architectures"],
+        request["preferences"],
     )
     files = [file for file in universe.cache.file_list if not file.not_source]
     rows: dict[str, list[_Row]] = {}

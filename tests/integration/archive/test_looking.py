@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from dolmen.archive import catalogue, contents
 from dolmen.archive.descriptions import description
 from dolmen.model import Manifest
+from dolmen.model.pin import Pin
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Event, Notice
 from tests.integration.archive.conftest import Deb
@@ -73,6 +75,16 @@ def test_what_would_be_installed_is_marked(archive: Archive, deb: Deb, state: Pa
         ("1.0", "stable", True),
         ("3.0", "stable-backports", False),
     ]
+
+
+def test_a_pin_of_the_manifest_decides(archive: Archive, deb: Deb, state: Path) -> None:
+    archive.add(deb("hello", "0.5", Depends="libhello"))
+    archive.publish()
+    plain = Manifest("stable", sources=(archive.source(),), architecture=ARCHITECTURE)
+    pinned = replace(plain, pins=(Pin("hello", version="0.5"),))
+    for _again in range(2):
+        assert catalogue(plain, state=state).offers("hello")[0].version == "1.0"
+        assert catalogue(pinned, state=state).offers("hello")[0].version == "0.5"
 
 
 def test_a_damaged_catalogue_is_made_again(manifest: Manifest, state: Path) -> None:
