@@ -12,10 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from dolmen.environment import Environment, Realised
+from dolmen.environment.placing import bring
 from dolmen.image import Image
 from dolmen.image.verify import Difference, Verification
 from dolmen.model import Entrance, Lock, LockedPackage, Manifest, ReleaseFile, Sha256
 from dolmen.model.digest import digest_text
+from dolmen.model.package import LocalDeb
 from dolmen.support.errors import SolveError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 
@@ -84,6 +86,7 @@ class FakeBackend:
         *,
         pins: Sequence[LockedPackage] = (),
         refresh: bool | None = None,
+        local: Sequence[LocalDeb] = (),
         emit: Emit = ignore,
     ) -> Lock:
         emit(PhaseStarted(Phase.SOLVE))
@@ -96,6 +99,12 @@ class FakeBackend:
             version = spec.version or kept.get(spec.name) or self.universe[spec.name]
             package = self.package(spec.name, version, requested=True)
             packages.append(replace(package, groups=() if "" in asking else asking))
+        for deb in local:
+            name, version, _rest = deb.path.rpartition("/")[2].split("_")
+            package = self.package(name, version, requested=True)
+            packages.append(
+                replace(package, release=-1, filename=deb.path, sha256=deb.sha256, size=deb.size)
+            )
         emit(PhaseFinished(Phase.SOLVE, len(packages), 0.1))
         release = ReleaseFile("http://localhost/debian", manifest.suite, digest_text("r"), "now")
         return Lock(
@@ -106,6 +115,11 @@ class FakeBackend:
             releases=(release,),
             packages=tuple(sorted(packages, key=lambda p: p.key)),
         )
+
+    def provide(self, directory: Path, packages: Sequence[LockedPackage]) -> None:
+        (self.store_path / "debs").mkdir(exist_ok=True)
+        for package in packages:
+            bring(directory, package, self.store_path / "debs")
 
     def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
         self.step("build")

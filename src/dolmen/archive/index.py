@@ -72,8 +72,10 @@ class Index:
             os.utime(lock)
             yield
 
-    def cache(self) -> Any:
+    def cache(self, more: Path | None = None) -> Any:
         """apt's package cache of this index, read from disk where that is safe.
+
+        `more`: a Packages file to be added to it, for this process only.
 
         libapt maps pkgcache.bin without checking it and crashes on a damaged one; so it is only
         used when it is the very file that was written last, since this host was started (its
@@ -87,6 +89,8 @@ class Index:
             known = None
         if known is None or known != _identity(path):
             path.unlink(missing_ok=True)
+        if more is not None:
+            apt_pkg.config.set("APT::Sources::With::", str(more))
         try:
             cache = apt_pkg.Cache(None)
         except apt_pkg.Error as error:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import apt_pkg
 
 from dolmen.archive.release import Release
+from dolmen.model.package import LOCAL
 from dolmen.model.spec import PACKAGE_NAME
 from dolmen.support.errors import ArchiveError
 
@@ -41,10 +43,11 @@ _MAX_FIELD = 256 * 1024
 class Records:
     """Reads the index stanzas behind versions."""
 
-    def __init__(self, cache: Any, releases: Sequence[Release]) -> None:
+    def __init__(self, cache: Any, releases: Sequence[Release], local: Path | None = None) -> None:
         self._records = apt_pkg.PackageRecords(cache)
         self._releases = releases
         self._of_file: dict[int, int] = {}
+        self._local = str(local)
 
     def section(self, version: Any) -> Any:
         """The index stanza of a version; raises ArchiveError ("bad-index") where it is none."""
@@ -60,8 +63,10 @@ class Records:
             ) from None
 
     def release(self, package_file: Any) -> int:
-        """Which Release file an index file belongs to."""
+        """Which Release file an index file belongs to; LOCAL for .debs beside the manifest."""
         number = self._of_file.get(package_file.id)
+        if number is None and package_file.filename == self._local:
+            number = self._of_file[package_file.id] = LOCAL
         if number is None:
             name = package_file.filename.rpartition("/")[2]
             found = [n for n, r in enumerate(self._releases) if name.startswith(r.stem)]

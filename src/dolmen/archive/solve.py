@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dolmen.archive.ages import stamps
 from dolmen.archive.asking import SLOW_SECONDS, ask, request, sources_seen
 from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile
+from dolmen.model.package import LocalDeb
 from dolmen.support.events import Emit, ignore
 
 
@@ -22,6 +24,7 @@ def solve(
     releases: Sequence[ReleaseFile] = (),
     snapshots: str | None = None,
     slow: float = SLOW_SECONDS,
+    local: Sequence[LocalDeb] = (),
 ) -> Lock:
     """Solve a manifest: the suite's essential packages and those requested, with what they need.
 
@@ -30,7 +33,7 @@ def solve(
     to keep where possible. `releases`: Release files that a lock already vouches for, so that a
     pinned snapshot may hold them although they expired. `snapshots`: base URI of the snapshot
     service, else DOLMEN_SNAPSHOTS. `slow`: seconds after which a mirror that sends next to nothing
-    is given up.
+    is given up. `local`: .debs to have beside what the archive has, as if asked for by name.
 
     Raises SolveError ("unknown-package", "unknown-version", "unknown-suite", "virtual-package",
     "unsatisfiable", "pin-unmet") and ArchiveError (see archive.index for what an update may find).
@@ -50,6 +53,7 @@ def solve(
             for spec, groups in manifest.requests(chosen.architectures[0]).items()
         ],
         "pins": [[pin.name, pin.architecture, pin.version] for pin in pins],
+        "local": [asdict(deb) for deb in local],
         "locked": [release.sha256 for release in releases],
     }
     return _lock(ask(chosen, question, emit), manifest, chosen.architectures)

@@ -7,12 +7,14 @@ line, in the same order of steps, so that the result is what apt would install.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import apt_pkg
 
 from dolmen.archive.explain import Explainer, negative_targets, positive_clauses
 from dolmen.archive.index import Index
+from dolmen.archive.local import local_requests, write_index
 from dolmen.archive.requests import Request, look_up
 from dolmen.archive.universe import Universe
 from dolmen.support.clock import monotonic
@@ -29,13 +31,16 @@ class Solver:
         self._index = index
         self._request = request
         self._emit = emit
+        debs = request.get("local", ())
+        local = write_index(Path(request["root"]), debs) if debs else None
         self._universe = Universe(
-            index.cache(),
+            index.cache(local),
             index.releases,
             index.sources,
             request["suite"],
             request["architectures"],
             request.get("preferences", ()),
+            local,
         )
 
     def result(self) -> dict[str, Any]:
@@ -54,6 +59,7 @@ class Solver:
                 hint="add a source with a whole Debian suite to dolmen.toml, or check architecture",
             )
         requests = look_up(universe, self._request["specs"])
+        requests += local_requests(universe, self._request.get("local", ()))
         if not self._solve_keeping_pins(essential, requests):
             raise Explainer(universe, self._attempt, self._choose).error(essential, requests)
         groups = self._groups(essential, requests)

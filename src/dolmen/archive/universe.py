@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import apt_pkg
 
 from dolmen.archive.records import Records
 from dolmen.archive.release import Release
+from dolmen.model.package import LOCAL
 from dolmen.model.pin import Pin, in_order
 from dolmen.support.errors import SolveError
 
@@ -36,9 +38,10 @@ class Universe:
         suite: str,
         architectures: Sequence[str],
         preferences: Sequence[Mapping[str, Any]] = (),
+        local: Path | None = None,
     ) -> None:
         self.cache = cache
-        self.records = Records(self.cache, releases)
+        self.records = Records(self.cache, releases, local)
         self.depcache: Any = apt_pkg.DepCache(self.cache)
         self.releases = releases
         self.architectures = tuple(architectures)
@@ -49,7 +52,7 @@ class Universe:
             number
             for number, release in enumerate(releases)
             if any(release.suite in s["suites"] and release.belongs_to(s) for s in own)
-        }
+        } | {LOCAL}
         #: Whether `reset` has something to forget; whoever marks packages sets it.
         self.changed = False
         #: Versions of other archives that the manifest names, by id.
@@ -123,7 +126,8 @@ class Universe:
     def suites(self, version: Any) -> list[str]:
         """The suites a version is in, in the order of the sources."""
         numbers = {self.records.release(f) for f, _ in version.file_list if not f.not_source}
-        return list(dict.fromkeys(self.releases[number].suite for number in sorted(numbers)))
+        names = (self.releases[n].suite if n != LOCAL else "local" for n in sorted(numbers))
+        return list(dict.fromkeys(names))
 
     def answers_to(self, suite: str) -> set[int]:
         """The Release files that a name means: a source's, a suite as configured, by codename,
@@ -162,13 +166,9 @@ class Universe:
         """
         policy = self.depcache.policy
         for file in self.cache.file_list:
-            if not file.not_source:
-                release = self.releases[self.records.release(file)]
-                for source in self._sources:
-                    if release.suite in source["suites"] and release.belongs_to(source):
-                        if source.get("priority") is not None:
-                            policy.set_priority(file, source["priority"])
-                        break
+            source = None if file.not_source else self._source_of(file)
+            if source is not None and source.get("priority") is not None:
+                policy.set_priority(file, source["priority"])
         wanted = {pin: self._pinned(pin) for pin in pins if pin.suite is not None}
         for package in self._about(pins):
             for pin in pins:
@@ -229,7 +229,7 @@ class Universe:
 
     def _foreign(self) -> list[tuple[Any, Any]]:
         """Packages whose candidate is another archive's although the suite has its own version."""
-        if len(self._own_releases) == len(self.releases):
+        if len(self._own_releases) > len(self.releases):
             return []
         found = []
         for package in self.cache.packages:
@@ -251,12 +251,16 @@ class Universe:
 
     def _has_priority(self, file: Any) -> bool:
         """Whether the manifest lets a source's packages replace the suite's own."""
-        release = self.releases[self.records.release(file)]
-        return any(
-            (source.get("priority") or 0) > DEFAULT_PRIORITY
-            for source in self._sources
-            if release.suite in source["suites"] and release.belongs_to(source)
-        )
+        source = self._source_of(file)
+        return source is not None and (source.get("priority") or 0) > DEFAULT_PRIORITY
+
+    def _source_of(self, file: Any) -> Mapping[str, Any] | None:
+        number = self.records.release(file)
+        if number == LOCAL:
+            return None
+        release = self.releases[number]
+        found = (s for s in self._sources if release.suite in s["suites"] and release.belongs_to(s))
+        return next(found, None)
 
     def _is_own(self, version: Any) -> bool:
         return any(

@@ -17,6 +17,7 @@ from dolmen.support.events import Emit, ignore
 
 if TYPE_CHECKING:
     from dolmen.image.verify import Verification
+    from dolmen.model.package import LocalDeb
     from dolmen.store import Store
 
 
@@ -38,9 +39,14 @@ class Backend(Protocol):
         *,
         pins: Sequence[LockedPackage] = (),
         refresh: bool | None = None,
+        local: Sequence[LocalDeb] = (),
         emit: Emit = ignore,
     ) -> Lock:
-        """Find the closure; `pins` are versions to keep where possible."""
+        """Find the closure; `pins` are versions to keep where possible, `local` .debs to have."""
+        ...
+
+    def provide(self, directory: Path, packages: Sequence[LockedPackage]) -> None:
+        """Bring .debs that lie below a directory to where a build finds them."""
         ...
 
     def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
@@ -122,13 +128,22 @@ class Rooms:
         *,
         pins: Sequence[LockedPackage] = (),
         refresh: bool | None = None,
+        local: Sequence[LocalDeb] = (),
         emit: Emit = ignore,
     ) -> Lock:
         """Solve with apt, in a worker process."""
         from dolmen.archive import solve
 
         state = self._opened(emit).archive
-        return solve(manifest, state=state, refresh=refresh, emit=emit, pins=pins)
+        return solve(manifest, state=state, refresh=refresh, emit=emit, pins=pins, local=local)
+
+    def provide(self, directory: Path, packages: Sequence[LockedPackage]) -> None:
+        """Copy them into the cache of .debs, checked."""
+        from dolmen.environment.placing import bring
+
+        for package in packages:
+            if not self.store.has_package(package.sha256):
+                bring(directory, package, self.store.debs)
 
     def build(self, lock: Lock, *, emit: Emit = ignore) -> Realised:
         """Build, unless the store has the image already."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dolmen.environment import generations, persisting
+from dolmen.environment import generations, persisting, placing
 from dolmen.environment.backend import Backend
 from dolmen.environment.changes import Changes, compare
 from dolmen.environment.committing import commit, is_same, live_lock
@@ -34,6 +34,7 @@ from dolmen.model import (
 )
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
+from dolmen.model.manifest import Deb
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Notice, ignore
@@ -99,6 +100,7 @@ def install(
     command: str,
     create: str | None = None,
     refresh: bool | None = None,
+    debs: Sequence[Deb] = (),
     group: str | None = None,
     groups: Selection | None = None,
     dry_run: bool = False,
@@ -108,18 +110,21 @@ def install(
 
     Versions that the lock holds are kept where they can be. `create` is the suite of the manifest
     to start from where there is none; the directory is made too, and gone again after a failure.
-    With `group` they are added to that group; `groups` changes which ones the environment has.
+    `debs` are files beside the manifest (`placing.local_debs`). With `group` what is added goes to
+    that group; `groups` changes which ones the environment has.
     """
 
     def edit(text: str) -> str:
         manifest = parse_manifest(text)
         there = manifest.group(group) if group else None
         packages = (there.packages if there else ()) if group else manifest.packages
-        if all(spec in [one.plain() for one in packages] for spec in specs):
-            return text
-        from dolmen.model.editing import add_packages
+        from dolmen.model.editing import add_debs, add_packages
 
-        return add_packages(text, specs, group=group)
+        if not all(spec in [one.plain() for one in packages] for spec in specs):
+            text = add_packages(text, specs, group=group)
+        if not all(deb in manifest.debs for deb in debs):
+            text = add_debs(text, debs)
+        return text
 
     with _made(environment) if create else contextlib.nullcontext():
         return apply(
@@ -141,15 +146,19 @@ def remove(
     *,
     backend: Backend,
     command: str,
+    debs: Sequence[str] = (),
     dry_run: bool = False,
     emit: Emit = ignore,
 ) -> Outcome:
-    """Take packages out of the manifest, and what only they needed out of the environment."""
+    """Take packages out of the manifest, and what only they needed out of the environment.
+
+    `debs` are paths of .debs as the manifest has them.
+    """
 
     def edit(text: str) -> str:
-        from dolmen.model.editing import remove_packages
+        from dolmen.model.editing import remove_debs, remove_packages
 
-        return remove_packages(text, names)
+        return remove_debs(remove_packages(text, names), debs)
 
     return apply(environment, edit, backend=backend, command=command, dry_run=dry_run, emit=emit)
 
@@ -167,7 +176,7 @@ def lock(
     with environment.held(emit):
         manifest = parse_manifest(environment.manifest_text())
         before = _old_lock(environment, emit)
-        after = backend.solve(manifest, refresh=refresh, emit=emit)
+        after = placing.solve(environment, manifest, backend=backend, refresh=refresh, emit=emit)
         text = render_lock(after)
         changed = text != environment.lock_text()
         if changed:
@@ -244,7 +253,7 @@ def sync(
                 environment, live.generation.number, manifest_text, lock_text
             )
             return _unchanged(environment, live, start)
-        image = backend.build(found, emit=emit)
+        image = placing.build(environment, found, backend=backend, emit=emit)
         record = commit(
             environment,
             manifest_text=None,
@@ -328,7 +337,16 @@ def apply(
         else:
             same = old is not None and old.suite == manifest.suite
             pins = (keep(old) if keep else old.packages) if same and old is not None else ()
-            new = backend.solve(manifest, pins=pins, refresh=refresh, emit=emit)
+            ages = dict(old.snapshots) if old is not None and settled else {}
+            new = placing.solve(
+                environment,
+                manifest,
+                backend=backend,
+                pins=pins,
+                refresh=refresh,
+                ages=ages,
+                emit=emit,
+            )
             new_text = render_lock(new)
         assert new_text is not None
         new = new.selected(with_groups)
@@ -343,7 +361,7 @@ def apply(
                 seconds=monotonic() - start,
                 dry_run=True,
             )
-        image = backend.build(new, emit=emit)
+        image = placing.build(environment, new, backend=backend, emit=emit)
         # The build may have taken minutes in which the user went on editing: keep that edit too.
         meanwhile = _manifest_text(environment, create)
         if meanwhile != before_text:

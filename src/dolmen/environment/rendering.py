@@ -15,7 +15,7 @@ from dolmen.sandbox.quoting import quote
 
 ALIASES = "aliases"
 SCRIPTS = "scripts"
-_USES_ARGUMENTS = re.compile(r"\$(?:[@*#1-9]|\{[@*#1-9])")
+_USES_ARGUMENTS = re.compile(r"\$(?:[@*#1-9]|\{[@*1-9]|\{#\})")
 
 _SCRIPT = """\
 #!/bin/sh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dolmen.environment import generations
+from dolmen.environment import generations, placing
 from dolmen.environment.backend import Backend
 from dolmen.environment.committing import lock_of
 from dolmen.environment.entering import is_known
@@ -36,7 +36,7 @@ def visit(
     if not record.tree.is_dir():
         lock = lock_of(environment, number)
         if lock is not None:
-            backend.build(lock, emit=emit)
+            placing.build(environment, lock, backend=backend, emit=emit)
     if not is_whole(environment, record):
         raise DeclarationError(
             f"generation {number} cannot be entered any more",

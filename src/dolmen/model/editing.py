@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from dolmen.model.manifest import FILE_NAME, parse_manifest
+from dolmen.model.manifest import FILE_NAME, Deb, parse_manifest
 from dolmen.model.spec import Spec, parse_spec
 from dolmen.support.errors import DeclarationError
 
@@ -118,6 +118,50 @@ def set_setting(text: str, name: str, value: str | int | bool | None) -> str:
     else:
         here[last] = value
     return tomlkit.dumps(document)
+
+
+def add_debs(text: str, debs: Iterable[Deb], *, name: str = FILE_NAME) -> str:
+    """Add .debs by path, or note that one has changed."""
+    parse_manifest(text, name=name)
+    import tomlkit
+
+    document: Any = tomlkit.parse(text)
+    if "debs" not in document:
+        document["debs"] = tomlkit.aot()
+    for deb in debs:
+        table = next((item for item in document["debs"] if item["path"] == deb.path), None)
+        if table is None:
+            table = tomlkit.table()
+            table["path"] = deb.path
+            document["debs"].append(table)
+        if table.get("sha256") != deb.sha256:
+            table["sha256"] = str(deb.sha256)
+    return _checked(tomlkit.dumps(document), name)
+
+
+def remove_debs(text: str, paths: Collection[str], *, name: str = FILE_NAME) -> str:
+    """Take .debs out by their paths; raises DeclarationError ("not-in-manifest")."""
+    there = {deb.path for deb in parse_manifest(text, name=name).debs}
+    for path in paths:
+        if path not in there:
+            raise DeclarationError(
+                f"{path} is not in {name}",
+                reason="not-in-manifest",
+                hint=f"see what is: cat {name}",
+            )
+    if not paths:
+        return text
+    import tomlkit
+
+    document: Any = tomlkit.parse(text)
+    kept = [item for item in document["debs"] if item["path"] not in paths]
+    if kept:
+        for index in reversed(range(len(document["debs"]))):
+            if document["debs"][index]["path"] in paths:
+                del document["debs"][index]
+    else:
+        del document["debs"]
+    return _checked(tomlkit.dumps(document), name)
 
 
 def _group(document: Any, group: str | None) -> Any:

@@ -70,9 +70,8 @@ URI = re.compile(r"(https?|file)://[!-~]+")
 SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 #: Below the manifest's directory, and spelled in one way only.
-PATH = re.compile(
-    r"(?!\.{1,2}/)[A-Za-z0-9_.@+~:%=-][^/\x00-\x1f\x7f\\]*(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f\\]+)*"
-)
+_PART = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._+~:@=,-]+"
+PATH = re.compile(rf"(?!-){_PART}(?:/{_PART})*")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 

@@ -55,6 +55,16 @@ class LockedPackage:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalDeb:
+    """A .deb beside the manifest: its path from there, and what it is."""
+
+    path: str
+    sha256: Sha256
+    size: int
+    control: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFile:
     """One Release file a lock was solved against."""
 

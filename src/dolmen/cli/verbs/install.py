@@ -14,6 +14,7 @@ from dolmen.support.errors import UsageError
         dolmen install --dir web nodejs=18.20.4+dfsg-1~deb12u1
         dolmen install gcc/bookworm-backports libc6:i386
         dolmen install --dry-run texlive-base
+        dolmen install ./tool_1.0_amd64.deb
         dolmen install --group dev gdb strace
         dolmen install                  (after editing dolmen.toml)
     """
@@ -33,7 +34,8 @@ def command(
 ) -> None:
     """Add packages to the environment: edit dolmen.toml, solve, fetch, build, new generation.
 
-    A PACKAGE is name, name=version, name/suite or name:architecture. Versions in the lock stay
+    A PACKAGE is name, name=version, name/suite or name:architecture, or the path of a .deb below
+    the directory, which begins with ./ and is solved with the others. Versions in the lock stay
     where they can. If anything fails, manifest, lock and generation are as they were.
 
     With --group NAME the packages are added to [groups.NAME], and the environment has that group
@@ -41,11 +43,14 @@ def command(
     """
     from dolmen.cli.outcomes import show
     from dolmen.environment import host_suite, install
+    from dolmen.environment.placing import is_path, local_debs
     from dolmen.model import parse_spec
 
     current = session()
-    wanted = [parse_spec(spec) for spec in specs]
+    paths = [spec for spec in specs if is_path(spec)]
+    wanted = [parse_spec(spec) for spec in specs if spec not in paths]
     environment = current.environment()
+    debs = local_debs(environment, paths)
     create = None
     if not environment.manifest.exists():
         create = suite or host_suite()
@@ -59,8 +64,11 @@ def command(
         environment,
         wanted,
         backend=current.backend(),
-        command=" ".join(["install", *(f"--group {name}" for name in groups), *map(str, wanted)]),
+        command=" ".join(
+            ["install", *(f"--group {name}" for name in groups), *map(str, wanted), *paths]
+        ),
         create=create,
+        debs=debs,
         group=group,
         groups=choice,
         refresh=True if refresh else None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from dolmen.environment import generations
 from dolmen.environment.backend import Backend
 from dolmen.environment.layout import Environment
+from dolmen.environment.placing import placed
 from dolmen.model import Lock, Manifest, parse_lock, parse_manifest
 from dolmen.support.errors import DeclarationError, StaleError
 
@@ -18,6 +19,7 @@ _STANZA = re.compile(
     r"(?:(?!\n).*\n)*?Architecture: (?P<architecture>.*)\n",
     re.MULTILINE,
 )
+_AGE = re.compile(r"^ ([1-9][0-9]*[dw]) ([0-9]{8}T[0-9]{6}Z)$", re.MULTILINE)
 _ARCHITECTURE = re.compile(r"^Architectures: ([a-z0-9-]+)", re.MULTILINE)
 
 
@@ -96,6 +98,8 @@ def view(environment: Environment | None, *, backend: Backend, suite: str | None
         return View(Manifest(suite), state)
     manifest = parse_manifest(environment.manifest_text())
     lock_text = environment.lock_text()
+    ages = dict(_AGE.findall((lock_text or "").partition("\n\n")[0]))
+    manifest = placed(manifest, environment.directory, ages)
     found = _ARCHITECTURE.search(lock_text or "", 0, 1000)
     if manifest.architecture is None and found is not None:
         # the environment is what its lock says; asking dpkg for this host's takes 10 ms
