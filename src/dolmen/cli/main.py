@@ -53,6 +53,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "why": ("why", "Say why a package is here"),
     "why-not": ("why_not", "Say what keeps a package out"),
     "tree": ("tree", "Show the tree of dependencies"),
+    "schema": ("schema", "Print the JSON schema of dolmen.toml"),
     "doctor": ("doctor", "Try what Dolmen needs from this host"),
 }
 

@@ -21,15 +21,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}")
 #: Variables that a manifest may not set, by what they would do without anybody seeing it: run code
 #: in every program or shell (LD_PRELOAD, BASH_ENV), change how sh reads its own scripts (IFS), or
 #: unsay what the launcher has to decide (PATH, HOME).
-_CODE = re.compile(
+CODE = re.compile(
     r"LD_(?:PRELOAD|AUDIT|LIBRARY_PATH|BIND_NOT|ORIGIN_PATH)|GCONV_PATH|LOCPATH|BASH_ENV|ENV"
     r"|BASH_FUNC_.*|BASHOPTS|SHELLOPTS|PROMPT_COMMAND|PS[0-4]|IFS|GLIBC_TUNABLES|MALLOC_TRACE"
 )
-_OURS = re.compile(
+OURS = re.compile(
     r"PATH|HOME|PWD|OLDPWD|SHELL|USER|LOGNAME|TERM|UID|EUID|PPID|_|DOLMEN_.*|debian_chroot"
 )
 
-_PERSISTED = re.compile(r"/(?:[A-Za-z0-9_][A-Za-z0-9._+@:-]*/)*[A-Za-z0-9_][A-Za-z0-9._+@:-]*")
+PERSISTED = re.compile(r"/(?:[A-Za-z0-9_][A-Za-z0-9._+@:-]*/)*[A-Za-z0-9_][A-Za-z0-9._+@:-]*")
 #: Where directories may be kept writable, and how deep below at least.
 _TOPS = {"var": 2, "srv": 1, "opt": 1, "etc": 1}
 _TAKEN = re.compile(
@@ -75,13 +75,13 @@ def _variables(reader: Reader, data: dict[str, Any]) -> Iterator[tuple[str, str]
     for name, value in sorted(table.items()):
         if not VARIABLE.fullmatch(name):
             reader.fault(name, f"env: {name[:80]!r} cannot be the name of a variable")
-        elif _CODE.fullmatch(name):
+        elif CODE.fullmatch(name):
             reader.fault(
                 name,
                 f"env: {name} would change every program without anybody seeing it; "
                 f"set it where it is needed: a script with env {name}=… COMMAND",
             )
-        elif _OURS.fullmatch(name):
+        elif OURS.fullmatch(name):
             reader.fault(name, f"env: {name} is set by whoever enters, or by Dolmen")
         elif not isinstance(value, str):
             reader.fault(name, f"env: the value of {name} is not a string")
@@ -109,7 +109,7 @@ def _lines(reader: Reader, data: dict[str, Any], key: str) -> Iterator[tuple[str
 
 def _persist(reader: Reader, data: dict[str, Any]) -> tuple[str, ...]:
     paths = reader.strings(
-        data, "persist", _PERSISTED, "an absolute path of a directory, without . and .."
+        data, "persist", PERSISTED, "an absolute path of a directory, without . and .."
     )
     good: list[str] = []
     for path in sorted(set(paths)):

@@ -19,8 +19,8 @@ from dolmen.model.reading import Reader
 DEFAULT = 1001
 LOWEST, HIGHEST = -32768, 32767
 
-_PACKAGE = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]*")
-_PIN = re.compile(
+PACKAGE = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]*")
+PIN = re.compile(
     r"(?:=(?P<version>[0-9A-Za-z*?][A-Za-z0-9.+~:*?-]{0,255})|/(?P<suite>[A-Za-z0-9][A-Za-z0-9._-]*))"
     r"(?: +(?P<priority>-?[0-9]{1,5}))?"
 )
@@ -54,11 +54,11 @@ class Pin:
 
 def parse_pin(package: str, value: object) -> Pin | None:
     """One line of [pins]; None where it is none."""
-    if not _PACKAGE.fullmatch(package) or len(package) > 128:
+    if not PACKAGE.fullmatch(package) or len(package) > 128:
         return None
     if type(value) is int:
         return Pin(package, priority=value) if LOWEST <= value <= HIGHEST and value else None
-    match = _PIN.fullmatch(value) if isinstance(value, str) else None
+    match = PIN.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return None
     priority = int(match["priority"]) if match["priority"] else DEFAULT

@@ -15,14 +15,14 @@ from dolmen.support.errors import DeclarationError
 
 _NAME = r"[a-z0-9][a-z0-9+.-]+"
 PACKAGE_NAME = re.compile(_NAME)
-_SPEC = re.compile(
+PATTERN = re.compile(
     rf"(?P<name>{_NAME})"
     r"(?::(?P<architecture>[a-z0-9][a-z0-9-]*))?"
     r"(?:=(?P<version>(?:[0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*)"
     r"|/(?P<suite>[A-Za-z0-9][A-Za-z0-9._-]*))?"
     r"(?: +\[ *(?P<only>!?[a-z0-9][a-z0-9-]*(?: +!?[a-z0-9][a-z0-9-]*)*) *\])?"
 )
-_MAX_LENGTH = 512
+MAX_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,7 +66,7 @@ class Spec:
 
 def parse_spec(text: str) -> Spec:
     """Read a specification; raises DeclarationError (reason "bad-spec")."""
-    match = _SPEC.fullmatch(text) if len(text) <= _MAX_LENGTH else None
+    match = PATTERN.fullmatch(text) if len(text) <= MAX_LENGTH else None
     only = tuple((match["only"] or "").split()) if match is not None else ()
     mixed = len({word.startswith("!") for word in only}) > 1
     if match is None or mixed:
