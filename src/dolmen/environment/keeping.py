@@ -16,12 +16,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from dolmen.environment import generations, layers, trials
+from dolmen.environment import generations, layers, placing, trials
 from dolmen.environment.backend import Backend, Realised
 from dolmen.environment.changes import Changes
-from dolmen.environment.committing import ByHand, commit
+from dolmen.environment.committing import ByHand, commit, lock_of
 from dolmen.environment.layers import FileChange, LayerChanges
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import Outcome, apply
@@ -61,7 +60,7 @@ def keep(
 ) -> Kept:
     """Make a generation of the packages that a trial has, from their .debs.
 
-    Raises DeclarationError ("no-trial", "nothing-to-keep", "not-in-archive" …), PackageError
+    Raises DeclarationError ("no-trial", "nothing-to-keep", "not-as-tried" …), PackageError
     ("half-installed"), BusyError ("trial-running") and whatever `install` may raise; then nothing
     has changed, and the trial is there still.
     """
@@ -87,6 +86,7 @@ def keep(
             backend=backend,
             command=f"keep {trial.name}",
             keep=pins,
+            same_dates=True,
             dry_run=dry_run,
             emit=emit,
         )
@@ -141,20 +141,26 @@ def keep_as_is(
             )
             return Kept(trial.name, outcome, found, (), as_is=True, dropped=False)
         place = generations.directory_of(environment, trial.generation)
-        lock = trials.lock_of(trial)
-        assert lock is not None
+        text = (place / MANIFEST_NAME).read_bytes().decode()
+        lock, own_lock = trials.lock_of(trial), lock_of(environment, trial.generation)
+        if lock is None or own_lock is None:
+            raise DeclarationError(
+                "the lock of the trial or of its generation is damaged",
+                reason="bad-trial",
+                context=str(trial.lock),
+                hint=f"dolmen drop --name {trial.name}",
+            )
         record = commit(
             environment,
             manifest_text=None,
             lock_text=None,
-            texts=(
-                (place / MANIFEST_NAME).read_bytes().decode(),
-                (place / LOCK_NAME).read_bytes().decode(),
-            ),
-            lock=_own_lock(place),
+            texts=(text, (place / LOCK_NAME).read_bytes().decode()),
+            lock=own_lock,
             image=_image(trial, backend, emit),
             backend=backend,
             command=f"keep --as-is {trial.name}",
+            entrance=parse_manifest(text).entrance,
+            groups=live.groups,
             by_hand=ByHand(len(packages), moves, _with_packages(lock, packages.values())),
         )
         trials.remove(environment, trial.name)
@@ -200,6 +206,7 @@ def _answer(
     native = _native(trial)
     wanted = {package.key: package for package in found.requested}
     text = environment.manifest_text()
+    old, live = trials.lock_of(trial), generations.current(environment)
     problems: list[str] = []
     for refresh in (None, None, True):
         specs = [_spec(package, native) for package in wanted.values()]
@@ -209,12 +216,15 @@ def _answer(
 
         try:
             # Told by the solve that counts, below; this one only learns what to ask for.
-            lock = backend.solve(
+            lock = placing.solve(
+                environment,
                 parse_manifest(edit(text)),
+                backend=backend,
                 pins=fixed,
                 refresh=refresh,
+                ages=dict(old.snapshots) if old else {},
                 emit=emit if refresh else ignore,
-            )
+            ).selected(live.groups if live else ())
         except SolveError as error:
             if refresh:
                 error.hint = f"{error.hint}; or: dolmen keep --as-is{_chosen(trial)}"
@@ -231,11 +241,16 @@ def _answer(
             for c in moved
             if there.get(key := (c.name, c.architecture)) != c.after
         ]
+        problems += [
+            f"{c.name}: dolmen.toml still needs it"
+            for c in found.removed
+            if (c.name, c.architecture) in there
+        ]
         if not problems:
             return edit, lambda _lock: fixed
     raise DeclarationError(
-        f"{len(problems)} packages of the trial cannot be had from the archive as they are",
-        reason="not-in-archive",
+        f"{len(problems)} packages would not be as they were tried",
+        reason="not-as-tried",
         context=str(trial.directory),
         details=problems[:20],
         hint=f"dolmen keep --as-is{_chosen(trial)}",
@@ -247,9 +262,11 @@ def _edit(text: str, specs: Sequence[Spec], found: LayerChanges, native: str) ->
     from dolmen.model.editing import add_packages, remove_packages
 
     gone = {(change.name, change.architecture) for change in found.removed}
+    manifest = parse_manifest(text)
+    grouped = [spec for group in manifest.groups for spec in group.packages]
     names = [
         str(Spec(spec.name, spec.architecture))
-        for spec in parse_manifest(text).packages
+        for spec in dict.fromkeys((*manifest.packages, *grouped))
         if {(spec.name, spec.architecture or native), (spec.name, "all")} & gone
     ]
     text = remove_packages(text, names) if names else text
@@ -287,12 +304,6 @@ def _native(trial: Trial) -> str:
             hint=f"dolmen drop --name {trial.name}",
         )
     return lock.architecture
-
-
-def _own_lock(place: Path) -> Lock:
-    from dolmen.model import parse_lock
-
-    return parse_lock((place / LOCK_NAME).read_bytes().decode())
 
 
 def _with_packages(lock: Lock, packages: Iterable[Installed]) -> Lock:

@@ -302,6 +302,7 @@ def apply(
     create: str | None = None,
     refresh: bool | None = None,
     keep: Callable[[Lock], Sequence[LockedPackage]] | None = None,
+    same_dates: bool = False,
     groups: Selection | None = None,
     dry_run: bool = False,
     emit: Emit = ignore,
@@ -309,7 +310,7 @@ def apply(
     """Edit the manifest, then make everything answer it.
 
     `keep` names the versions of the lock to hold on to (None: all of them, and no solving where the
-    lock answers already).
+    lock answers already); with `same_dates` snapshots stay at theirs too.
     """
     start = monotonic()
     _manifest_text(environment, create)
@@ -337,7 +338,7 @@ def apply(
         else:
             same = old is not None and old.suite == manifest.suite
             pins = (keep(old) if keep else old.packages) if same and old is not None else ()
-            ages = dict(old.snapshots) if old is not None and settled else {}
+            ages = dict(old.snapshots) if old is not None and (settled or same_dates) else {}
             new = placing.solve(
                 environment,
                 manifest,

@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from dolmen.environment import generations, trials
+from dolmen.environment import generations, placing, trials
 from dolmen.environment.backend import Backend, Realised
 from dolmen.environment.committing import lock_of
 from dolmen.environment.entering import is_known
@@ -85,7 +85,7 @@ def begin(
                 hint="dolmen sync",
             )
         manifest = parse_manifest(text)
-        lock, image, helpers = _with_apt(manifest, lock, live, backend, emit)
+        lock, image, helpers = _with_apt(environment, manifest, lock, live, backend, emit)
         backend.remember(environment.directory, image, lock)
         trial = Trial(
             name=name,
@@ -98,7 +98,8 @@ def begin(
             helpers=helpers,
         )
         with trials.staged(environment) as directory:
-            _fill(directory, manifest, trial, backend)
+            there = placing.placed(manifest, environment.directory, dict(lock.snapshots))
+            _fill(directory, there, trial, backend)
             write_atomic(directory / MANIFEST_NAME, text)
             write_atomic(directory / LOCK_NAME, render_lock(lock))
             trials.write(trial, directory)
@@ -107,7 +108,12 @@ def begin(
 
 
 def _with_apt(
-    manifest: Manifest, lock: Lock, live: Record, backend: Backend, emit: Emit
+    environment: Environment,
+    manifest: Manifest,
+    lock: Lock,
+    live: Record,
+    backend: Backend,
+    emit: Emit,
 ) -> tuple[Lock, Realised, tuple[str, ...]]:
     """The live image if it has apt, else one that has."""
     own = Realised(live.generation.image, live.commit, live.tree)
@@ -118,13 +124,20 @@ def _with_apt(
         return lock, own, ()
     wanted = replace(manifest, packages=(*manifest.packages, Spec("apt")))
     try:
-        more = backend.solve(wanted, pins=lock.packages, emit=emit)
+        more = placing.solve(
+            environment,
+            wanted,
+            backend=backend,
+            pins=lock.packages,
+            ages=dict(lock.snapshots),
+            emit=emit,
+        ).selected(live.groups)
     except SolveError as error:
         emit(Notice(f"{error.message}: this trial has dpkg alone", level="warning"))
         return lock, own, ()
     known = {p.key for p in lock.packages}
     helpers = tuple(p.name for p in more.packages if p.key not in known)
-    return more, backend.build(more, emit=emit), helpers
+    return more, placing.build(environment, more, backend=backend, emit=emit), helpers
 
 
 def _fill(directory: Path, manifest: Manifest, trial: Trial, backend: Backend) -> None:
@@ -164,6 +177,12 @@ def _fill(directory: Path, manifest: Manifest, trial: Trial, backend: Backend) -
         for entry in os.scandir(inside.lists):
             if entry.is_file(follow_symlinks=False) and entry.name != "lock":
                 shutil.copy2(entry.path, lists / entry.name)
+
+
+def _declared(trial: Trial) -> dict[str, str]:
+    """The variables that the manifest sets."""
+    text = (trial.directory / MANIFEST_NAME).read_bytes().decode()
+    return dict(parse_manifest(text).entrance.variables)
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -212,6 +231,7 @@ def entrance(
         prepare_layer(trial.directory, trial.tree)
         label = environment.directory.name or "dolmen"
         variables = {
+            **_declared(trial),
             "LANG": "C.UTF-8",
             "SHELL": "/bin/bash",
             "DOLMEN_ENVIRONMENT": label,

@@ -71,7 +71,7 @@ def remove_packages(text: str, names: Iterable[str], *, name: str = FILE_NAME) -
 
 
 def change_suite(text: str, suite: str, *, name: str = FILE_NAME) -> str:
-    """Move a manifest to another suite: its own, its sources' and its packages' (`NAME/SUITE`).
+    """Move a manifest to another suite: its own, its sources', its packages' and its pins'.
 
     Suites that are built on the old one follow (bookworm-backports to trixie-backports). Raises
     DeclarationError when the text is no manifest before or afterwards.
@@ -86,11 +86,18 @@ def change_suite(text: str, suite: str, *, name: str = FILE_NAME) -> str:
         return suite + word[len(before) :] if is_same else word
 
     document["suite"] = suite
-    packages: Any = document.get("packages", [])
-    for index, item in enumerate(packages):
-        spec = parse_spec(str(item))
-        if spec.suite and moved(spec.suite) != spec.suite:
-            packages[index] = str(replace(spec, suite=moved(spec.suite)))
+    lists: list[Any] = [document.get("packages", [])]
+    lists += [table.get("packages", []) for table in document.get("groups", {}).values()]
+    for packages in lists:
+        for index, item in enumerate(packages):
+            spec = parse_spec(str(item))
+            if spec.suite and moved(spec.suite) != spec.suite:
+                packages[index] = str(replace(spec, suite=moved(spec.suite)))
+    pins: Any = document.get("pins", {})
+    for package, value in list(pins.items()):
+        word, _, priority = str(value).partition(" ")
+        if word.startswith("/") and moved(word[1:]) != word[1:]:
+            pins[package] = f"/{moved(word[1:])} {priority}".rstrip()
     sources: Any = document.get("sources", [])
     for source in sources:
         for index, word in enumerate(source["suites"]):

@@ -138,7 +138,7 @@ def test_what_is_not_the_archives_is_refused(
     changed = snapshot(environment)
     assert reason(keeping.keep, environment, None, backend=backend) == "unknown-package"
     now_has(trial, "base-files=99", "jq=1.6-2")
-    assert reason(keeping.keep, environment, None, backend=backend) == "not-in-archive"
+    assert reason(keeping.keep, environment, None, backend=backend) == "not-as-tried"
     assert changed.keys() == snapshot(environment).keys()
     assert before["dolmen.toml"] == snapshot(environment)["dolmen.toml"]
     assert os.readlink(environment.current) == "generations/1"

@@ -104,6 +104,16 @@ def test_another_suite_keeps_comments_and_takes_along_what_is_built_on_the_old()
     assert change_suite(after, "trixie") == after
 
 
+def test_groups_and_pins_follow_too() -> None:
+    text = TEXT + (
+        '[groups.dev]\npackages = ["gdb/bookworm-backports", "strace"] # tools\n'
+        '[pins]\n"linux-*" = "/bookworm-backports 900"\ncurl = "=7.88*"\nvim = "/bookworm"\n'
+    )
+    after = change_suite(text, "trixie")
+    assert '["gdb/trixie-backports", "strace"] # tools' in after
+    assert '"/trixie-backports 900"\ncurl = "=7.88*"\nvim = "/trixie"\n' in after
+
+
 def test_a_suite_must_look_like_one() -> None:
     with pytest.raises(DeclarationError):
         change_suite(TEXT, 'x"\npackages = ["evil"]')
