@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 from dolmen import __version__
 from dolmen.cli.main import VERBS
 from dolmen.model import lock, parse_lock, parse_manifest, render_lock
-from dolmen.model.manifest import KEYS, SOURCE_KEYS
+from dolmen.model.manifest import DEB_KEYS, GROUP_KEYS, KEYS, SOURCE_KEYS
 from dolmen.support import errors
 from tests.lib import reasons
 
@@ -43,7 +44,9 @@ def example(text: str, kind: str) -> str:
 
 def test_every_key_of_the_manifest_is_documented() -> None:
     text = read("docs/manifest.md")
-    assert code(first_cells(text)) == KEYS | SOURCE_KEYS
+    assert code(first_cells(text)) == KEYS | SOURCE_KEYS | GROUP_KEYS | DEB_KEYS
+    shown = tomllib.loads(example(text, "toml"))
+    assert shown.keys() >= KEYS - {"architecture"}
     assert parse_manifest(example(text, "toml")).sources
 
 

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from dolmen.environment.live import switch as switch
     from dolmen.environment.operations import Outcome as Outcome
     from dolmen.environment.operations import check as check
-    from dolmen.environment.operations import host_suite as host_suite
-    from dolmen.environment.operations import initialise as initialise
     from dolmen.environment.operations import install as install
     from dolmen.environment.operations import lock as lock
     from dolmen.environment.operations import remove as remove
     from dolmen.environment.operations import sync as sync
+    from dolmen.environment.starting import host_suite as host_suite
+    from dolmen.environment.starting import initialise as initialise
     from dolmen.environment.updating import update as update
     from dolmen.environment.updating import upgrade as upgrade
     from dolmen.environment.verifying import verify as verify
@@ -61,13 +61,12 @@ _PLACES = {
     "operations": (
         "Outcome",
         "check",
-        "host_suite",
-        "initialise",
         "install",
         "lock",
         "remove",
         "sync",
     ),
+    "starting": ("host_suite", "initialise"),
     "updating": ("update", "upgrade"),
     "verifying": ("verify",),
 }

@@ -22,8 +22,9 @@ from pathlib import Path
 from dolmen.environment import generations
 from dolmen.environment.backend import Backend
 from dolmen.environment.layout import Environment
-from dolmen.environment.operations import host_suite, sync
+from dolmen.environment.operations import sync
 from dolmen.environment.settling import is_whole, replace_text
+from dolmen.environment.starting import host_suite
 from dolmen.model import Spec, parse_manifest, render_lock
 from dolmen.model.digest import digest_text
 from dolmen.model.editing import add_packages, new_manifest

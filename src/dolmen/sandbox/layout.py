@@ -22,6 +22,9 @@ _OPEN = frozenset({"opt", "srv"})
 _STICKY = frozenset({"/var/tmp", "/var/lock", "/var/crash"})
 #: Scratch of its own kind: what these hold in an image means nothing later.
 _FORGOTTEN = frozenset({"/var/tmp", "/var/log", "/var/backups"})
+#: Read-only although empty: `gem install` would succeed here and its gems be gone a moment later.
+#: Whoever wants them kept says so (`persist`), or installs them below $HOME or the project.
+_LOUD = frozenset({"/var/lib/gems"})
 
 
 def tree_options(tree: Path) -> list[str]:
@@ -71,7 +74,7 @@ def _scratch_or_show(path: Path, inside: str) -> Iterator[str]:
         yield from _show(path, inside)
         return
     directories = _directories_without_files(path)
-    if directories is None:
+    if directories is None or inside in _LOUD:
         yield from _show(path, inside)
         return
     for directory in directories:

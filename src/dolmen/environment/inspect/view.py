@@ -92,7 +92,7 @@ def view(environment: Environment | None, *, backend: Backend, suite: str | None
         state = backend.make_store() / "archive"
     if environment is None or suite is not None:
         if suite is None:
-            from dolmen.environment.operations import host_suite
+            from dolmen.environment.starting import host_suite
 
             suite = host_suite()
         return View(Manifest(suite), state)

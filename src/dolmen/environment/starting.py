@@ -1,0 +1,46 @@
+"""The first step: a manifest."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from dolmen.environment.layout import Environment
+from dolmen.model import parse_manifest
+from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
+from dolmen.support.errors import DeclarationError
+from dolmen.support.files import write_atomic
+
+
+def initialise(directory: Path, *, suite: str | None = None) -> Environment:
+    """Write a fresh manifest; raises DeclarationError ("exists") where there is one."""
+    from dolmen.model.editing import new_manifest
+
+    environment = Environment(directory)
+    if environment.manifest.exists() or environment.manifest.is_symlink():
+        raise DeclarationError(
+            f"there is a {MANIFEST_NAME} already",
+            reason="exists",
+            context=str(directory),
+            hint="dolmen install",
+        )
+    text = new_manifest(suite or host_suite())
+    parse_manifest(text)
+    environment.create_state()
+    write_atomic(environment.manifest, text)
+    return environment
+
+
+def host_suite(os_release: Path = Path("/etc/os-release")) -> str:
+    """The host's own suite; raises DeclarationError ("no-suite") where it does not tell."""
+    with contextlib.suppress(OSError):
+        for line in os_release.read_text(errors="replace").splitlines():
+            key, _, value = line.partition("=")
+            if key == "VERSION_CODENAME" and value.strip("\"'"):
+                return value.strip("\"'")
+    raise DeclarationError(
+        "this host does not say which suite it is",
+        reason="no-suite",
+        context=str(os_release),
+        hint="dolmen init --suite bookworm",
+    )
