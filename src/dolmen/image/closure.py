@@ -8,6 +8,7 @@ dpkg's hash table, where one more package reorders the others (Debian bug #96378
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from dolmen.model import Lock, LockedPackage
 from dolmen.model.relation import parse_relations
@@ -40,7 +41,11 @@ def dependencies(lock: Lock) -> dict[Key, tuple[Key, ...]]:
 
 
 def base_packages(lock: Lock) -> tuple[LockedPackage, ...]:
-    """The Essential packages and what they depend on, in configuration order."""
+    """The Essential packages and what they depend on, in configuration order.
+
+    The order is that of a lock of these alone: whatever else a lock holds, the base is the same,
+    and is built once for all.
+    """
     graph = dependencies(lock)
     pending = [p.key for p in lock.packages if p.essential]
     seen: set[Key] = set()
@@ -49,7 +54,8 @@ def base_packages(lock: Lock) -> tuple[LockedPackage, ...]:
         if key not in seen:
             seen.add(key)
             pending.extend(graph[key])
-    return tuple(p for p in configuration_order(lock, graph) if p.key in seen)
+    base = replace(lock, packages=tuple(p for p in lock.packages if p.key in seen))
+    return configuration_order(base, {key: graph[key] for key in seen})
 
 
 def configuration_order(

@@ -80,3 +80,11 @@ def test_same_architecture_is_preferred() -> None:
         locked("libc", architecture="i386", multi_arch="same"),
     )
     assert dependencies(lock)["app", "i386"] == (("libc", "i386"),)
+
+
+def test_what_else_there_is_makes_no_difference_to_the_base() -> None:
+    base = (locked("mawk", essential=True), locked("zsh", essential=True))
+    more = lock_of(*base, locked("app", Depends="zsh"))
+    # By the order of the whole lock zsh would come first, as app, the first by name, needs it.
+    assert _names(configuration_order(more)) == ["zsh", "app", "mawk"]
+    assert base_packages(more) == base_packages(lock_of(*base)) == base
