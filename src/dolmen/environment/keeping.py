@@ -269,7 +269,7 @@ def _edit(text: str, specs: Sequence[Spec], found: LayerChanges, native: str) ->
         for spec in dict.fromkeys((*manifest.packages, *grouped))
         if {(spec.name, spec.architecture or native), (spec.name, "all")} & gone
     ]
-    text = remove_packages(text, names) if names else text
+    text = remove_packages(text, dict.fromkeys(names)) if names else text
     present = parse_manifest(text).packages
     known = {(spec.name, spec.architecture or native) for spec in present}
     fresh = [spec for spec in specs if (spec.name, spec.architecture or native) not in known]
