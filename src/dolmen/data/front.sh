@@ -59,7 +59,7 @@ _dolmen_same() {
 # the host. Links count: an absolute one (an alternative) leads nowhere from outside. Python says
 # which package has what is missing.
 _dolmen_has() {
-    case $1 in */*) return ;; esac
+    case $1 in */*) return 0 ;; esac
     [ ! -f "$_dolmen_live/aliases/$1" ] || return 0
     for _dolmen_place in usr/bin usr/sbin usr/local/bin usr/local/sbin usr/games usr/local/games; do
         _dolmen_place=$_dolmen_live/tree/$_dolmen_place/$1
@@ -192,6 +192,8 @@ _dolmen_fast() {
     [ -e "$_dolmen_store/roots/$_dolmen_root" ] || return
     [ "$_dolmen_home/.dolmen" -ef "$_dolmen_state" ] || return
 
+    # The launcher asks for what it misses.
+    [ -z "${DOLMEN_FALLBACK-}" ] || return
     _dolmen_live=$_dolmen_state/current
     [ -x "$_dolmen_live/launch" ] && [ -d "$_dolmen_live/tree/usr" ] || return
     _dolmen_launch=launch
