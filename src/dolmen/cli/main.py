@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "why-not": ("why_not", "Say what keeps a package out"),
     "tree": ("tree", "Show the tree of dependencies"),
     "schema": ("schema", "Print the JSON schema of dolmen.toml"),
+    "store": ("store", "Keep trees as history: what ostree does, on any repository"),
     "doctor": ("doctor", "Try what Dolmen needs from this host"),
 }
 

@@ -28,3 +28,8 @@ def monotonic() -> float:
 def wall() -> float:
     """Seconds since 1970 for the age of caches; what was built never depends on it."""
     return time.time()
+
+
+def utc_text(stamp: int) -> str:
+    """A time of UTC as git and ostree print it: `2023-09-07 07:16:57 +0000`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(stamp))

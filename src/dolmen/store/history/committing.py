@@ -1,0 +1,216 @@
+"""Making commits of directories, tars and other commits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gi.repository import Gio, GLib, OSTree
+
+from dolmen.store.history.repository import History
+from dolmen.store.history.revisions import load, metadata, resolve
+from dolmen.support.clock import now
+from dolmen.support.errors import StoreError, UsageError
+
+_FLAGS = OSTree.RepoCommitModifierFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One tree of a commit: `kind` is "dir", "tar" or "ref"; later ones cover earlier ones."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a commit shall be.
+
+    `parent`: a revision, "none", or None for what the branch has, if no body of its own is given
+    by `orphan`. `timestamp`: seconds of UTC, None for now. `metadata`, `detached`: values in
+    GVariant's own text. `bind`: refs to name in the commit; None for no bindings at all.
+    """
+
+    sources: Sequence[Source]
+    branch: str | None = None
+    subject: str | None = None
+    body: str | None = None
+    parent: str | None = None
+    timestamp: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    xattrs: bool = True
+    canonical: bool = False
+    link_speedup: bool = False
+    devino_canonical: bool = False
+    consume: bool = False
+    autocreate: bool = False
+    skip_if_unchanged: bool = False
+    sync: bool = True
+    bind: Sequence[str] | None = ()
+    metadata: Sequence[tuple[str, str]] = ()
+    strings: Sequence[tuple[str, str]] = ()
+    detached_strings: Sequence[tuple[str, str]] = ()
+    keep_metadata: Sequence[str] = ()
+    modes: dict[str, tuple[str, int]] = field(default_factory=dict)
+    skipped: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The commit; not `changed` where it is the parent, because nothing differs."""
+
+    checksum: str
+    changed: bool
+    parent: str | None
+    stats: dict[str, int] = field(default_factory=dict)
+
+
+def commit(history: History, wish: Wish) -> Committed:
+    """Write a commit and let its branch name it.
+
+    Raises StoreError ("store-full", "no-revision", "ref-reserved", …), UsageError ("usage").
+    """
+    if wish.branch is not None:
+        history.refuse_ours(wish.branch)
+    parent = _parent(history, wish)
+    if not wish.sync:
+        history.repo.set_disable_fsync(True)
+    before = load(history, parent) if parent is not None else None
+    with history.transaction() as repo:
+        mtree, unused = _fill(history, wish)
+        root = repo.write_mtree(mtree, None)[1]
+        if unused:
+            raise UsageError(f"no file to change: {unused[0]}", hint="dolmen store commit --help")
+        same = (root.tree_get_contents_checksum(), root.tree_get_metadata_checksum())
+        if wish.skip_if_unchanged and before is not None and (before.tree, before.meta) == same:
+            assert parent is not None
+            if wish.branch is not None:
+                repo.transaction_set_ref(None, wish.branch, parent)
+            return Committed(parent, False, before.parent)
+        checksum: str = repo.write_commit_with_time(
+            parent,
+            wish.subject,
+            wish.body,
+            _metadata(history, wish, parent),
+            root,
+            wish.timestamp if wish.timestamp is not None else int(now().timestamp()),
+            None,
+        )[1]
+        if wish.detached_strings:
+            pairs = {key: GLib.Variant("s", value) for key, value in wish.detached_strings}
+            repo.write_commit_detached_metadata(checksum, GLib.Variant("a{sv}", pairs), None)
+        if wish.branch is not None:
+            repo.transaction_set_ref(None, wish.branch, checksum)
+    return Committed(checksum, True, parent)
+
+
+def _parent(history: History, wish: Wish) -> str | None:
+    if wish.parent == "none":
+        return None
+    if wish.parent is not None:
+        return resolve(history, wish.parent)
+    if wish.branch is None:
+        return None
+    found: str | None = history.repo.resolve_rev(wish.branch, True)[1]
+    return found
+
+
+def _fill(history: History, wish: Wish) -> tuple[Any, list[str]]:
+    """The tree of all sources, and the paths of `modes` that none has."""
+    repo = history.repo
+    mtree = OSTree.MutableTree.new()
+    unused = dict(wish.modes)
+    modifier = _modifier(wish, unused)
+    if wish.link_speedup:
+        modifier.set_devino_cache(OSTree.RepoDevInoCache.new())
+        repo.scan_hardlinks(None)
+    for source in wish.sources:
+        if source.kind == "dir":
+            at = -100  # AT_FDCWD
+            repo.write_dfd_to_mtree(at, source.value, mtree, modifier, None)
+        elif source.kind == "tar":
+            number = 0 if source.value == "-" else os.open(source.value, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                repo.write_archive_to_mtree_from_fd(number, mtree, modifier, wish.autocreate, None)
+            finally:
+                if number:
+                    os.close(number)
+        else:
+            root = repo.read_commit(resolve(history, source.value), None)[1]
+            if modifier is None and len(wish.sources) == 1:
+                root.ensure_resolved()
+                return _whole(history, source.value), list(unused)
+            repo.write_directory_to_mtree(root, mtree, modifier, None)
+    return mtree, list(unused)
+
+
+def _whole(history: History, revision: str) -> Any:
+    """Another commit's tree as it is: nothing is read but its two checksums."""
+    found = load(history, resolve(history, revision))
+    return OSTree.MutableTree.new_from_checksum(history.repo, found.tree, found.meta)
+
+
+def _modifier(wish: Wish, unused: dict[str, tuple[str, int]]) -> Any:
+    flags = _FLAGS.NONE
+    for wanted, flag in (
+        (not wish.xattrs, _FLAGS.SKIP_XATTRS),
+        (wish.canonical, _FLAGS.CANONICAL_PERMISSIONS),
+        (wish.consume, _FLAGS.CONSUME),
+        (wish.devino_canonical, _FLAGS.DEVINO_CANONICAL),
+    ):
+        if wanted:
+            flags |= flag
+    filtering = wish.uid is not None or wish.gid is not None or wish.modes or wish.skipped
+    if not filtering and not int(flags) and not wish.link_speedup:
+        return None
+    return OSTree.RepoCommitModifier.new(flags, _filter(wish, unused) if filtering else None)
+
+
+def _filter(wish: Wish, unused: dict[str, tuple[str, int]]) -> Callable[..., Any]:
+    results = OSTree.RepoCommitFilterResult
+
+    def change(_repo: Any, path: str, info: Gio.FileInfo, *_data: Any) -> Any:
+        if wish.uid is not None:
+            info.set_attribute_uint32("unix::uid", wish.uid)
+        if wish.gid is not None:
+            info.set_attribute_uint32("unix::gid", wish.gid)
+        if path in wish.modes:
+            how, bits = wish.modes[path]
+            mode = info.get_attribute_uint32("unix::mode")
+            mode = mode | bits if how == "+" else (mode & 0o170000) | bits
+            info.set_attribute_uint32("unix::mode", mode)
+            unused.pop(path, None)
+        return results.SKIP if path in wish.skipped else results.ALLOW
+
+    return change
+
+
+def _metadata(history: History, wish: Wish, parent: str | None) -> Any:
+    found: dict[str, Any] = {}
+    if wish.keep_metadata:
+        if parent is None:
+            raise UsageError("there is no parent to keep metadata of", hint="--parent=COMMIT")
+        kept = metadata(history, parent)
+        for key in wish.keep_metadata:
+            if key not in kept:
+                raise StoreError(
+                    f"Missing metadata key '{key}' from commit '{parent}'",
+                    reason="no-metadata",
+                    hint=f"dolmen store show --raw {parent}",
+                )
+            found[key] = kept[key]
+    for key, value in wish.strings:
+        found[key] = GLib.Variant("s", value)
+    for key, value in wish.metadata:
+        found[key] = GLib.Variant.parse(None, value, None, None)
+    if wish.bind is not None:
+        refs = sorted({*wish.bind, *([wish.branch] if wish.branch is not None else [])})
+        found["ostree.ref-binding"] = GLib.Variant("as", refs)
+        collection = history.repo.get_collection_id()
+        if collection:
+            found["ostree.collection-binding"] = GLib.Variant("s", collection)
+    return GLib.Variant("a{sv}", found) if found else None

@@ -1,0 +1,151 @@
+"""Opening and making repositories, and libostree's errors in words of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gi.repository import Gio, GLib, OSTree
+
+from dolmen.store.collect import OURS
+from dolmen.support.errors import StoreError
+from dolmen.support.locking import locked
+
+MODES = {
+    "bare": OSTree.RepoMode.BARE,
+    "bare-user": OSTree.RepoMode.BARE_USER,
+    "bare-user-only": OSTree.RepoMode.BARE_USER_ONLY,
+    "archive": OSTree.RepoMode.ARCHIVE,
+    "archive-z2": OSTree.RepoMode.ARCHIVE,
+}
+#: What libostree says -> our reason. The first that is found counts.
+_REASONS = (
+    ("No space left", "store-full", "free space there, for example with: dolmen gc"),
+    ("min-free-space", "store-full", "free space there, for example with: dolmen gc"),
+    ("quota exceeded", "store-full", "free space there, for example with: dolmen gc"),
+    ("Read-only file system", "store-read-only", "dolmen store --repo=DIR …"),
+    ("Permission denied", "store-read-only", "dolmen store --repo=DIR …"),
+    ("No such metadata object", "object-missing", "dolmen store fsck"),
+    ("No such file object", "object-missing", "dolmen store fsck"),
+    ("Corrupted", "object-damaged", "dolmen store fsck"),
+    ("Invalid rev", "no-revision", "dolmen store refs"),
+    ("Invalid ref", "no-revision", "dolmen store refs"),
+    ("Refspec ", "no-revision", "dolmen store refs"),
+    ("has no parent", "no-revision", "dolmen store log REF"),
+    ("File exists", "path-exists", "dolmen store checkout --union COMMIT DIR"),
+    ("Not a directory", "not-a-directory", "dolmen store ls -R COMMIT"),
+)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn libostree's errors and the system's into StoreError, with libostree's own words."""
+    try:
+        yield
+    except GLib.Error as error:
+        raise failure(error.message) from None
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise failure(f"{error.strerror or error}{where}") from None
+
+
+def failure(message: str) -> StoreError:
+    """The error for what libostree said."""
+    for words, reason, hint in _REASONS:
+        if words in message:
+            return StoreError(message, reason=reason, hint=hint)
+    return StoreError(message, reason="store-failed", hint="dolmen store fsck")
+
+
+class History:
+    """A repository: `repo` is libostree's, `path` where it lies.
+
+    `owner` is the Dolmen store that the repository is the heart of, or None: there, refs that keep
+    images and packages are not to be moved by hand, and only `dolmen gc` collects.
+    """
+
+    def __init__(self, repo: OSTree.Repo, path: Path) -> None:
+        self.repo = repo
+        self.path = path
+        heart = path.name == "repo" and (path.parent / "format").is_file()
+        self.owner = path.parent if heart else None
+
+    @classmethod
+    def open(cls, path: Path) -> History:
+        """Open what is there.
+
+        Raises StoreError ("no-repository", "store-read-only", "store-failed").
+        """
+        if not (path / "config").is_file():
+            raise StoreError(
+                f"there is no repository: {path}: No such file or directory",
+                reason="no-repository",
+                hint="dolmen store --repo=DIR init",
+            )
+        with told():
+            repo = OSTree.Repo.new(Gio.File.new_for_path(os.fspath(path)))
+            repo.open(None)
+        return cls(repo, path.absolute())
+
+    @classmethod
+    def create(cls, path: Path, mode: str, *, collection: str | None = None) -> History:
+        """Make a repository of one of MODES; one that is there stays as it is.
+
+        Raises StoreError ("store-full", "store-read-only", "store-failed").
+        """
+        with told():
+            path.mkdir(parents=True, exist_ok=True)
+            repo = OSTree.Repo.new(Gio.File.new_for_path(os.fspath(path)))
+            if collection is not None:
+                repo.set_collection_id(collection)
+            repo.create(MODES[mode], None)
+        return cls.open(path)
+
+    @property
+    def mode(self) -> str:
+        """The mode, as in the repository's config."""
+        found = self.repo.get_mode()
+        return next(name for name, value in MODES.items() if value == found)
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[OSTree.Repo]:
+        """Hold what keeps the store's collectors away while something is written."""
+        if self.owner is None:
+            with told():
+                yield self.repo
+            return
+        with locked(self.owner / "locks" / "store", shared=True, what="the store"), told():
+            yield self.repo
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[OSTree.Repo]:
+        """One transaction: all of it or nothing."""
+        with self.changing() as repo:
+            repo.prepare_transaction(None)
+            try:
+                yield repo
+                repo.commit_transaction(None)
+            except BaseException:
+                with contextlib.suppress(GLib.Error):
+                    repo.abort_transaction(None)
+                raise
+
+    def refuse_ours(self, ref: str) -> None:
+        """Raise StoreError ("ref-reserved") for a ref that keeps the store's own things."""
+        if self.owner is not None and ref.split("/")[0] in OURS:
+            raise StoreError(
+                f"{ref} keeps an image or a package of the store",
+                reason="ref-reserved",
+                hint="dolmen gc",
+            )
+
+    def refuse_collecting(self) -> None:
+        """Raise StoreError ("store-own") where Dolmen's own collector is the one to ask."""
+        if self.owner is not None:
+            raise StoreError(
+                "this repository is the store's own: what it needs is known to its roots",
+                reason="store-own",
+                hint="dolmen gc",
+            )
