@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dolmen.archive.snapshot import format_stamp, parse_stamp
-from dolmen.model import Sha256
+from dolmen.model import Sha256, parse_lock, render_lock
 from dolmen.support.errors import ArchiveError
 from tests.integration.archive.conftest import Deb, Solve
 from tests.lib.archive import Archive, Server, Signer
@@ -122,3 +123,38 @@ def test_stamps() -> None:
     assert format_stamp(parse_stamp(STAMP)) == STAMP
     with pytest.raises(ValueError, match="does not match"):
         parse_stamp("20261301T000000Z")
+
+
+def test_a_cool_down(
+    solved: Solve, archive: Archive, server: Server, signer: Signer, deb: Deb, base_debs: Any
+) -> None:
+    """What is newer than the age is not seen, but for -security; the lock says which day it was."""
+    stamp = format_stamp(datetime.now(UTC) - timedelta(days=14))[:9] + "000000Z"
+    then = parse_stamp(stamp)
+    root = server.root / "snap/archive/debian" / stamp
+    past = Archive(root, signer, f"{server.uri}/snap/archive/debian/{stamp}")
+    past.add(*base_debs, deb("hello", "0.1"), deb("tool", "0.1"))
+    past.publish(date=then - timedelta(hours=3))
+    archive.add(deb("tool", "2.0"), deb("hello", "2.0"))
+    archive.publish()
+    archive.add(deb("tool", "0.2"), suite="stable-security")
+    archive.publish("stable-security")
+    source = archive.source("stable", "stable-security")
+    # as Debian's own: verified by the keyring that is its default
+    manifest = {"snapshot": "14d"}
+    keyring = server.root / "debian-archive-keyring.gpg"
+    keyring.write_bytes(signer.keyring.read_bytes())
+    source = dataclasses.replace(source, signed_by=str(keyring))
+    service = f"{server.uri}/snap"
+    lock = solved("hello", "tool", sources=[source], manifest=manifest, snapshots=service)
+    assert {p.name: p.version for p in lock.packages if p.requested} == {
+        "hello": "0.1",
+        "tool": "0.2",
+    }
+    assert lock.snapshots == (("14d", stamp),)
+    assert parse_lock(render_lock(lock)) == lock
+    # another day it is the same as long as the lock's moment is kept
+    kept = manifest | {"snapshot": "13d", "ages": (("13d", stamp),)}
+    again = solved("hello", "tool", sources=[source], manifest=kept, snapshots=service)
+    assert again.packages == lock.packages
+    assert solved("hello", sources=[source]).find("hello").version == "2.0"  # type: ignore[union-attr]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dolmen.environment import Environment, generations, install, lock, prepare, remove, sync
 from dolmen.environment.persisting import place
-from dolmen.environment.placing import local_debs
+from dolmen.environment.placing import local_debs, placed
 from dolmen.environment.rendering import with_arguments
 from dolmen.environment.selecting import Selection
-from dolmen.model import parse_lock, parse_manifest, parse_spec
+from dolmen.model import Lock, Manifest, parse_lock, parse_manifest, parse_spec
 from dolmen.support.errors import DeclarationError, DolmenError, PackageError
 from tests.lib.backend import FakeBackend
 from tests.lib.debs import make_deb
@@ -278,3 +280,41 @@ def test_a_record_of_an_older_dolmen(environment: Environment, backend: FakeBack
     del value["groups"], value["entrance"]
     path.write_text(json.dumps(value))
     assert not sync(environment, backend=backend, command="sync").changed
+
+
+def test_keys_and_ages_are_placed(environment: Environment, backend: FakeBackend) -> None:
+    write(
+        environment,
+        'snapshot = "14d"',
+        "[[sources]]",
+        'uris = ["http://a.example/debian"]',
+        'suites = ["bookworm"]',
+        'signed-by = "keys/vendor.asc"',
+    )
+    manifest = parse_manifest(environment.manifest_text())
+    there = placed(manifest, environment.directory, {"14d": "20260101T000000Z"})
+    assert there.sources[0].signed_by == str(environment.directory / "keys/vendor.asc")
+    assert there.ages == (("14d", "20260101T000000Z"),)
+    # where a checkout lies makes no difference to what its lock answers
+    install(environment, [], backend=backend, command="install")
+    found = parse_lock(environment.lock_text() or "")
+    assert found.inputs == manifest.inputs() != there.inputs()
+
+
+def test_install_keeps_the_moment_and_lock_reckons_anew(
+    environment: Environment, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[tuple[str, str], ...]] = []
+    solve = backend.solve
+
+    def spy(manifest: Manifest, **further: Any) -> Lock:
+        seen.append(manifest.ages)
+        return replace(solve(manifest, **further), snapshots=(("14d", "20260101T000000Z"),))
+
+    monkeypatch.setattr(backend, "solve", spy)
+    write(environment, 'snapshot = "14d"', 'packages = ["jq"]')
+    install(environment, [], backend=backend, command="install")
+    install(environment, [parse_spec("curl")], backend=backend, command="install")
+    lock(environment, backend=backend)
+    install(environment, [parse_spec("python3")], backend=backend, command="i", refresh=True)
+    assert seen == [(), (("14d", "20260101T000000Z"),), (), ()]

@@ -38,6 +38,10 @@ def command(directory: Path | None) -> None:
     current.say("  " + text.sanitise(" ".join(map(str, manifest.packages)) or "none"))
     for source in manifest.sources:
         current.say(f"  from {text.sanitise(' '.join(source.uris))}")
+    for name, value in manifest.entrance.variables:
+        current.say(f"  {name}={text.sanitise(value)}")
+    for name, line in manifest.entrance.aliases:
+        current.say(f"  {name}: {text.sanitise(line)}")
     if not allowed.built:
         live = generations.current(environment)
         if live is not None:

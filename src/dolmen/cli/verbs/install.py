@@ -48,6 +48,11 @@ def command(
 
     current = session()
     paths = [spec for spec in specs if is_path(spec)]
+    for spec in specs:
+        if spec.endswith(".deb") and spec not in paths:
+            raise UsageError(
+                f"a file is named by a path: ./{spec}", hint=f"dolmen install ./{spec}"
+            )
     wanted = [parse_spec(spec) for spec in specs if spec not in paths]
     environment = current.environment()
     debs = local_debs(environment, paths)
