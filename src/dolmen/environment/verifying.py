@@ -31,7 +31,9 @@ def verify(environment: Environment, *, backend: Backend, emit: Emit = ignore) -
             context=str(environment.directory),
             hint="verify what the lock gives: dolmen rollback && dolmen verify",
         )
-    found = backend.verify(read_lock(environment).selected(live.groups if live else ()), emit=emit)
+    lock = read_lock(environment).selected(live.groups if live else ())
+    backend.provide(environment.directory, [p for p in lock.packages if p.is_local])
+    found = backend.verify(lock, emit=emit)
     if not found.reproducible:
         details = [f"{difference.path}: {difference.what}" for difference in found.differences]
         if len(details) > _MAX_DETAILS:
