@@ -98,7 +98,8 @@ class FakeBackend:
                 raise SolveError(f"there is no package {spec.name}", reason="unknown-package")
             version = spec.version or kept.get(spec.name) or self.universe[spec.name]
             package = self.package(spec.name, version, requested=True)
-            packages.append(replace(package, groups=() if "" in asking else asking))
+            alone = () if "" in asking else asking
+            packages.append(replace(package, groups=alone, asking=alone))
         for deb in local:
             name, version, _rest = deb.path.rpartition("/")[2].split("_")
             package = self.package(name, version, requested=True)

@@ -63,8 +63,8 @@ def _lock(result: Mapping[str, Any], manifest: Manifest, architectures: tuple[st
     packages = []
     for values in result["packages"]:
         fields = tuple((name, value) for name, value in values.pop("fields"))
-        groups = tuple(values.pop("groups"))
-        packages.append(LockedPackage(**values, fields=fields, groups=groups))
+        groups, asking = tuple(values.pop("groups")), tuple(values.pop("asking"))
+        packages.append(LockedPackage(**values, fields=fields, groups=groups, asking=asking))
     return Lock(
         suite=manifest.suite,
         architectures=architectures,

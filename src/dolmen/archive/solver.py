@@ -86,13 +86,16 @@ class Solver:
 
     def _packages(self, essential: Sequence[Any], requests: Sequence[Request]) -> list[Any]:
         essential_ids = {package.id for package in essential}
-        requested_ids = {request.package.id for request in requests}
+        asking: dict[int, set[str]] = {}
+        for request in requests:
+            asking.setdefault(request.package.id, set()).update(request.groups)
         return [
             self._universe.records.values(
                 self._universe.candidate(package),
-                requested=package.id in requested_ids,
+                requested=package.id in asking,
                 essential=package.id in essential_ids,
             )
+            | {"asking": _alone(asking.get(package.id, set()))}
             for package in self._universe.cache.packages
             if self._universe.depcache.marked_install(package)
         ]
@@ -241,3 +244,8 @@ class Solver:
                 if target.parent_pkg.id in seen and candidate(target.parent_pkg) == target:
                     found |= {i for i in (target.parent_pkg.id, package.id) if i in pins}
         return found or set(pins)
+
+
+def _alone(groups: set[str]) -> list[str]:
+    """The groups that ask, where it is not everybody."""
+    return [] if "" in groups else sorted(groups)

@@ -35,6 +35,14 @@ generation)
         case $name in '' | *[!0-9]*) ;; *) printf '%s\n' "$name" ;; esac
     done
     ;;
+trial)
+    nearest
+    cd -- "$directory/.dolmen/trials" 2>/dev/null || exit 0
+    set +f
+    for name in *; do
+        case $name in '*' | *[!A-Za-z0-9._+-]*) ;; *) printf '%s\n' "$name" ;; esac
+    done
+    ;;
 command)
     nearest
     set +f
@@ -56,7 +64,7 @@ installed)
 requested)
     nearest
     [ -f "$directory/dolmen.lock" ] || exit 0
-    exec sed -n '/^Package: /{s///;h;}; /^Requested: yes$/{g;/^[a-z0-9][a-z0-9+.-]*$/p;}' \
+    exec sed -n '/^Package: /{s///;h;}; /^Requested: /{g;/^[a-z0-9][a-z0-9+.-]*$/p;}' \
         <"$directory/dolmen.lock"
     ;;
 package)

@@ -33,6 +33,7 @@ _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _LINE = re.compile(r"[^\n]+")
 _YES = re.compile(r"yes")
 _GROUPS = re.compile(rf"{GROUP_NAME.pattern}(?: {GROUP_NAME.pattern})*")
+_ASKING = re.compile(rf"(?!no$){_GROUPS.pattern}")
 _SNAPSHOT = re.compile(rf"(?P<age>{AGE.pattern}) (?P<stamp>{STAMP.pattern})")
 _MULTI_ARCH = re.compile(r"no|same|foreign|allowed")
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
@@ -110,8 +111,12 @@ class Lock:
     def selected(self, groups: Collection[str] = ()) -> Lock:
         """The part of it for everybody and for these groups; itself where that is all of it."""
         chosen = set(groups)
-        packages = tuple(p for p in self.packages if not p.groups or chosen & set(p.groups))
-        return self if len(packages) == len(self.packages) else replace(self, packages=packages)
+        packages = tuple(
+            p if not p.asking or chosen & set(p.asking) else replace(p, requested=False, asking=())
+            for p in self.packages
+            if not p.groups or chosen & set(p.groups)
+        )
+        return self if packages == self.packages else replace(self, packages=packages)
 
     def find(self, name: str, architecture: str | None = None) -> LockedPackage | None:
         """A package by name; without an architecture the native one or `all` comes first."""
@@ -160,7 +165,7 @@ def _fields(package: LockedPackage) -> list[tuple[str, str]]:
         ("Architecture", package.architecture),
         ("Essential", "yes" if package.essential else ""),
         ("Multi-Arch", "" if package.multi_arch == "no" else package.multi_arch),
-        ("Requested", "yes" if package.requested else ""),
+        ("Requested", (" ".join(package.asking) or "yes") if package.requested else ""),
         ("Groups", " ".join(package.groups)),
         ("Installed-Size", str(package.installed_size) if package.installed_size else ""),
     ]
@@ -342,6 +347,7 @@ class _Reader:
         if filename is not None and not _is_pool_path(filename.value):
             self.fault(filename.line, "Filename leaves the archive")
         installed = stanza.find("Installed-Size")
+        asking = self.optional(stanza, "Requested", _ASKING)
         free = {field.lower() for field in _FREE}
         return LockedPackage(
             name=self.text(stanza, "Package", PACKAGE_NAME, "a package name"),
@@ -351,12 +357,13 @@ class _Reader:
             size=self.number(stanza, "Size", least=1),
             filename=filename.value if filename else "?",
             release=self.release(stanza, releases),
-            requested=self.optional(stanza, "Requested", _YES) == "yes",
+            requested=bool(asking),
             essential=self.optional(stanza, "Essential", _YES) == "yes",
             multi_arch=self.optional(stanza, "Multi-Arch", _MULTI_ARCH) or "no",
             source=self.optional(stanza, "Source", _SOURCE),
             installed_size=self.number(stanza, "Installed-Size") if installed else 0,
             groups=tuple(self.optional(stanza, "Groups", _GROUPS).split()),
+            asking=() if asking == "yes" else tuple(asking.split()),
             fields=tuple((f.name, f.value) for f in stanza.fields if f.name.lower() in free),
         )
 

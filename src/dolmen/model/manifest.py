@@ -69,6 +69,8 @@ AGE = re.compile(r"[1-9][0-9]{0,3}[dw]")
 URI = re.compile(r"(https?|file)://[!-~]+")
 SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 GROUP_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+#: They mean something where groups are named.
+RESERVED = ("default", "yes", "no")
 #: Below the manifest's directory, and spelled in one way only.
 _PART = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._+~:@=,-]+"
 PATH = re.compile(rf"(?!-){_PART}(?:/{_PART})*")
@@ -240,7 +242,7 @@ class _Reader(Reader):
         found: list[Group] = []
         for name, value in sorted(self.table(data, "groups").items()):
             self.enter(f"groups.{name}")
-            if not GROUP_NAME.fullmatch(name) or name == "default":
+            if not GROUP_NAME.fullmatch(name) or name in RESERVED:
                 self.fault(name, f"groups: {name[:80]!r} cannot name a group")
                 continue
             if not isinstance(value, dict):

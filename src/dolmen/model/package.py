@@ -17,7 +17,8 @@ class LockedPackage:
     `filename` is relative to the archive's root (the pool path), `size` counts bytes of the .deb,
     `installed_size` KiB as in the control file. `release` indexes the lock's Release files, or is
     LOCAL for a .deb beside the manifest: then `filename` is its path from there. `groups`: those
-    that alone need it (empty: everybody does).
+    that alone need it (empty: everybody does). `asking`: the groups that alone have it requested
+    (empty: where it is requested, it is by everybody).
     """
 
     name: str
@@ -33,6 +34,7 @@ class LockedPackage:
     source: str = ""
     installed_size: int = 0
     groups: tuple[str, ...] = ()
+    asking: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property

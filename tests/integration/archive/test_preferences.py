@@ -146,6 +146,15 @@ def test_groups_are_solved_together_and_kept_apart(
     assert names == {"app", "shared", "base-core", "base-shell", "base-c"}
     assert {p.name for p in lock.selected(["docs"]).packages} == names | {"docs", "reader"}
     assert lock.selected(["dev", "docs"]) is lock
+    asking = {package.name: package.asking for package in lock.packages if package.requested}
+    assert asking == {"app": (), "debugger": ("dev",), "docs": ("dev", "docs")}
+    assert [p.name for p in lock.selected(["docs"]).packages if p.requested] == ["app", "docs"]
+    # what a group asks for is a mere dependency for those who do not have the group
+    more = parse_manifest(text.replace('"docs", "app"', '"shared"'))
+    more = replace(more, sources=manifest.sources, architecture=ARCHITECTURE)
+    shared = solve(more, state=state).selected(["dev"]).find("shared")
+    assert shared is not None
+    assert not shared.requested
     alone = solve(replace(manifest, groups=()), state=state)
     assert alone.digest() == lock.selected().digest()
 

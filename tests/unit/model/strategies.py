@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -41,8 +42,9 @@ RELEASES = st.builds(
 
 def packages(releases: int) -> st.SearchStrategy[LockedPackage]:
     """A locked package whose `release` is one of so many."""
+    groups = st.lists(st.sampled_from(["dev", "docs", "x.y"]), unique=True).map(tuple)
     relations = st.lists(NAMES, min_size=1, max_size=3).map(", ".join)
-    return st.builds(
+    found = st.builds(
         LockedPackage,
         name=NAMES,
         version=VERSIONS,
@@ -56,7 +58,7 @@ def packages(releases: int) -> st.SearchStrategy[LockedPackage]:
         multi_arch=st.sampled_from(["no", "same", "foreign", "allowed"]),
         source=st.one_of(st.just(""), NAMES, st.builds("{} ({})".format, NAMES, VERSIONS)),
         installed_size=st.integers(0, 10**9),
-        groups=st.lists(st.sampled_from(["dev", "docs", "x.y"]), unique=True).map(tuple),
+        groups=groups,
         fields=st.tuples(relations, LINES).map(
             lambda pair: tuple(
                 (name, value)
@@ -64,6 +66,11 @@ def packages(releases: int) -> st.SearchStrategy[LockedPackage]:
                 if value
             )
         ),
+    )
+    return st.builds(
+        lambda package, asking: replace(package, asking=asking if package.requested else ()),
+        found,
+        groups,
     )
 
 
