@@ -24,13 +24,20 @@ KINDS = {
     "A": "generation",
     "B": "generation",
     "GENERATION": "generation",
+    "TRIAL": "trial",
     "SUITE": "suite",
     "COMMAND": "command",
     "DIR": "directory",
     "FILE": "file",
 }
 #: Verbs that speak of what is in the environment, not of what could be.
-NARROWER = {"remove": "requested", "show": "installed", "why": "installed", "tree": "installed"}
+NARROWER = {
+    "remove": "requested",
+    "update": "installed",
+    "show": "installed",
+    "why": "installed",
+    "tree": "installed",
+}
 
 
 @dataclass(frozen=True, slots=True)

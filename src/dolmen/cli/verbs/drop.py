@@ -13,7 +13,7 @@ from dolmen.cli.options import session, verb
         dolmen drop --name gcc14
     """
 )
-@click.option("-n", "--name", metavar="NAME", help="Which trial, if there are several.")
+@click.option("-n", "--name", metavar="TRIAL", help="Which trial, if there are several.")
 def command(name: str | None) -> None:
     """Throw away what was tried; the environment has never known of it."""
     from dolmen.environment import keeping

@@ -14,7 +14,7 @@ from dolmen.cli.options import session, verb
         dolmen keep --as-is             (every file as it is; no lock gives that again)
     """
 )
-@click.option("-n", "--name", metavar="NAME", help="Which trial, if there are several.")
+@click.option("-n", "--name", metavar="TRIAL", help="Which trial, if there are several.")
 @click.option("--as-is", is_flag=True, help="Keep the layer itself, with files of your own.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 def command(name: str | None, as_is: bool, dry_run: bool) -> None:

@@ -21,7 +21,7 @@ from dolmen.support.errors import UsageError
     """,
     allow_interspersed_args=False,
 )
-@click.option("-n", "--name", metavar="NAME", help="Which trial (default: trial).")
+@click.option("-n", "--name", metavar="TRIAL", help="Which trial (default: trial).")
 @click.option("--pure", is_flag=True, help="Share the working directory, not the home.")
 @click.option("--list", "listing", is_flag=True, help="List the trials and what they changed.")
 @click.argument("argv", metavar="[COMMAND [ARGUMENT…]]", nargs=-1, type=click.UNPROCESSED)
