@@ -25,6 +25,7 @@ KINDS = {
     "B": "generation",
     "GENERATION": "generation",
     "TRIAL": "trial",
+    "GROUP": "group",
     "SUITE": "suite",
     "COMMAND": "command",
     "DIR": "directory",

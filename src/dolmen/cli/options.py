@@ -45,16 +45,16 @@ def group_options(function: F) -> F:
         click.option(
             "--no-group",
             "without",
-            metavar="NAME",
+            metavar="GROUP",
             multiple=True,
-            help="Without the packages of [groups.NAME] from now on.",
+            help="Without the packages of [groups.GROUP] from now on.",
         ),
         click.option(
             "--group",
             "groups",
-            metavar="NAME",
+            metavar="GROUP",
             multiple=True,
-            help="With the packages of [groups.NAME] from now on.",
+            help="With the packages of [groups.GROUP] from now on.",
         ),
     ):
         function = option(function)

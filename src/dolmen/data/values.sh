@@ -79,6 +79,11 @@ package)
     [ -f "$1" ] || exec apt-cache --no-generate pkgnames "$prefix" 2>/dev/null
     grep -h "^Package: $prefix" "$@" | cut -c 10- | sort -u
     ;;
+group)
+    nearest
+    [ -f "$directory/dolmen.toml" ] || exit 0
+    exec sed -n 's/^\[groups\.\([a-z0-9][a-z0-9._-]*\)\].*/\1/p' <"$directory/dolmen.toml"
+    ;;
 suite)
     printf '%s\n' bookworm bookworm-backports trixie trixie-backports forky sid stable testing
     ;;

@@ -12,7 +12,6 @@ from dolmen.environment.changes import Changes, compare
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment, read_text
 from dolmen.environment.missing import has_command
-from dolmen.environment.rendering import render_files
 from dolmen.environment.settling import is_whole, replace_text, taken_back
 from dolmen.model import Entrance, Generation, Lock, Sha256, parse_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
@@ -53,6 +52,8 @@ def commit(
     `lock` is the part for the `groups`; the text of all of it is in `texts`. `by_hand`: what the
     image has beyond its lock.
     """
+    from dolmen.environment.rendering import render_files
+
     entrance = entrance or Entrance()
     generations.sweep(environment)
     root = root_content(environment, backend.register(environment.directory))

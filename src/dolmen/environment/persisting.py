@@ -8,7 +8,6 @@ they are copied from the image.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -82,6 +81,8 @@ def _source(tree: Path, inside: str) -> Path | None:
 
 def _copy(source: Path, target: Path) -> None:
     """A copy of its own of every file: the image's are shared. Sockets and the like stay out."""
+    import shutil
+
     target.mkdir()
     with os.scandir(source) as entries:
         for entry in entries:

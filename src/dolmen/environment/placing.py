@@ -131,6 +131,8 @@ def local_debs(environment: Environment, paths: Sequence[str]) -> tuple[Deb, ...
 
     Raises DeclarationError ("deb-outside", "deb-missing") and PackageError (see store.local).
     """
+    if not paths:
+        return ()
     from dolmen.store.local import read_deb
 
     found: list[Deb] = []
