@@ -45,7 +45,8 @@ class Checked:
     """What a check found.
 
     `partial`: commits that lack something by intent (a pull of a part); `broken`: commits that lack
-    something because an earlier check found it damaged or gone. `bad_refs` name no commit.
+    something because an earlier check found it damaged or gone. `bad_refs` tells of refs
+    whose commit is not here.
     """
 
     commits: int
@@ -85,6 +86,8 @@ def fsck(
     needing: dict[_Key, list[str]] = {}
     for name in commits:
         try:
+            # Before its words are believed: a commit that is not what its name says leads nowhere.
+            repo.fsck_object(_COMMIT, name, None)
             state = int(repo.load_commit(name)[2])
             if state & int(OSTree.RepoCommitState.PARTIAL):
                 fsck_partial = state & int(OSTree.RepoCommitState.FSCK_PARTIAL)
@@ -128,7 +131,7 @@ def _mark(history: History, damages: list[Damage], delete: bool) -> None:
 def _bad_refs(history: History) -> Iterator[str]:
     for name, checksum in refs(history).items():
         if not history.repo.has_object(_COMMIT, checksum, None)[1]:
-            yield name
+            yield f"Loading commit for ref {name}: No such metadata object {checksum}.commit"
 
 
 def _is_missing(error: GLib.Error) -> bool:

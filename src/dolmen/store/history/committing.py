@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,7 @@ class Wish:
     """
 
     sources: Sequence[Source]
+    base: str | None = None
     branch: str | None = None
     subject: str | None = None
     body: str | None = None
@@ -44,6 +47,8 @@ class Wish:
     gid: int | None = None
     xattrs: bool = True
     canonical: bool = False
+    read_only_executables: bool = False
+    bootable: bool = False
     link_speedup: bool = False
     devino_canonical: bool = False
     consume: bool = False
@@ -95,9 +100,9 @@ def commit(history: History, wish: Wish) -> Committed:
             parent,
             wish.subject,
             wish.body,
-            _metadata(history, wish, parent),
+            _metadata(history, wish, parent, root),
             root,
-            wish.timestamp if wish.timestamp is not None else int(now().timestamp()),
+            wish.timestamp if wish.timestamp is not None else _present(),
             None,
         )[1]
         if wish.detached_strings:
@@ -122,7 +127,7 @@ def _parent(history: History, wish: Wish) -> str | None:
 def _fill(history: History, wish: Wish) -> tuple[Any, list[str]]:
     """The tree of all sources, and the paths of `modes` that none has."""
     repo = history.repo
-    mtree = OSTree.MutableTree.new()
+    mtree = OSTree.MutableTree.new() if wish.base is None else _whole(history, wish.base)
     unused = dict(wish.modes)
     modifier = _modifier(wish, unused)
     if wish.link_speedup:
@@ -141,7 +146,7 @@ def _fill(history: History, wish: Wish) -> tuple[Any, list[str]]:
                     os.close(number)
         else:
             root = repo.read_commit(resolve(history, source.value), None)[1]
-            if modifier is None and len(wish.sources) == 1:
+            if modifier is None and len(wish.sources) == 1 and wish.base is None:
                 root.ensure_resolved()
                 return _whole(history, source.value), list(unused)
             repo.write_directory_to_mtree(root, mtree, modifier, None)
@@ -164,7 +169,10 @@ def _modifier(wish: Wish, unused: dict[str, tuple[str, int]]) -> Any:
     ):
         if wanted:
             flags |= flag
-    filtering = wish.uid is not None or wish.gid is not None or wish.modes or wish.skipped
+    executables = wish.read_only_executables
+    filtering = (
+        executables or wish.uid is not None or wish.gid is not None or wish.modes or wish.skipped
+    )
     if not filtering and not int(flags) and not wish.link_speedup:
         return None
     return OSTree.RepoCommitModifier.new(flags, _filter(wish, unused) if filtering else None)
@@ -178,6 +186,10 @@ def _filter(wish: Wish, unused: dict[str, tuple[str, int]]) -> Callable[..., Any
             info.set_attribute_uint32("unix::uid", wish.uid)
         if wish.gid is not None:
             info.set_attribute_uint32("unix::gid", wish.gid)
+        if wish.read_only_executables:
+            mode = info.get_attribute_uint32("unix::mode")
+            if stat.S_ISREG(mode) and mode & 0o111:
+                info.set_attribute_uint32("unix::mode", mode & ~0o222)
         if path in wish.modes:
             how, bits = wish.modes[path]
             mode = info.get_attribute_uint32("unix::mode")
@@ -189,7 +201,7 @@ def _filter(wish: Wish, unused: dict[str, tuple[str, int]]) -> Callable[..., Any
     return change
 
 
-def _metadata(history: History, wish: Wish, parent: str | None) -> Any:
+def _metadata(history: History, wish: Wish, parent: str | None, root: Any) -> Any:
     found: dict[str, Any] = {}
     if wish.keep_metadata:
         if parent is None:
@@ -213,4 +225,22 @@ def _metadata(history: History, wish: Wish, parent: str | None) -> Any:
         collection = history.repo.get_collection_id()
         if collection:
             found["ostree.collection-binding"] = GLib.Variant("s", collection)
+    if wish.bootable:
+        held = GLib.VariantDict.new(None)
+        OSTree.commit_metadata_for_bootable(root, held, None)
+        ended = held.end()
+        for number in range(ended.n_children()):
+            pair = ended.get_child_value(number)
+            found[pair.get_child_value(0).get_string()] = pair.get_child_value(1).get_variant()
     return GLib.Variant("a{sv}", found) if found else None
+
+
+def _present() -> int:
+    """Now, or what SOURCE_DATE_EPOCH says; what it says wrongly is an error, as to ostree."""
+    said = os.environ.get("SOURCE_DATE_EPOCH")
+    if said is not None and not re.fullmatch(r"[0-9]{1,11}", said):
+        raise UsageError(
+            f"Failed to convert SOURCE_DATE_EPOCH to seconds: {said[:40]!r}",
+            hint="unset SOURCE_DATE_EPOCH",
+        )
+    return int(now().timestamp())

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gi.repository import Gio, GLib, OSTree
 
-from dolmen.store.history.repository import History, told
+from dolmen.store.history.repository import History, failure, told
 from dolmen.store.history.revisions import resolve
 from dolmen.store.history.tree import Entry, Tree
+from dolmen.store.objects import digest
 
 #: Longer files are compared, but not shown line by line.
 _TEXT_LIMIT = 1 << 20
@@ -67,6 +69,13 @@ class Directory:
         status = os.lstat(place)
         uid = status.st_uid if self._owner[0] is None else self._owner[0]
         gid = status.st_gid if self._owner[1] is None else self._owner[1]
+        xattrs = self._read_xattrs(place)
+        if stat.S_ISDIR(status.st_mode):
+            # A dirmeta; its numbers are big-endian.
+            numbers = (socket.htonl(number) for number in (uid, gid, status.st_mode))
+            data = GLib.Variant("(uuua(ayay))", (*numbers, xattrs)).get_data_as_bytes()
+            checksum = digest(bytes(data.get_data()))
+            return Entry(path, status.st_mode, uid, gid, 0, checksum, meta=checksum)
         info = Gio.File.new_for_path(place).query_info(
             "standard::name,standard::type,standard::size,standard::is-symlink,"
             "standard::symlink-target,unix::mode",
@@ -75,37 +84,32 @@ class Directory:
         )
         info.set_attribute_uint32("unix::uid", uid)
         info.set_attribute_uint32("unix::gid", gid)
-        kinds = OSTree.ObjectType
-        directory = stat.S_ISDIR(status.st_mode)
-        # libostree wants a stream for links too; PyGObject aborts where there is no checksum.
+        regular = stat.S_ISREG(status.st_mode)
+        # libostree wants a stream for links too, and PyGObject aborts where there is no checksum.
         stream = Gio.MemoryInputStream.new()
-        if stat.S_ISREG(status.st_mode):
+        if regular:
             stream = Gio.File.new_for_path(place).read(None)
-        checksum = bytes(
-            OSTree.checksum_file_from_input(
-                info, self._read_xattrs(place), stream, kinds.DIR_META if directory else kinds.FILE
-            )[1]
-        ).hex()
+        elif not stat.S_ISLNK(status.st_mode):
+            raise failure(f"Not a regular file or symlink: {place}")
+        variant = GLib.Variant("a(ayay)", xattrs)
+        found = OSTree.checksum_file_from_input(info, variant, stream, OSTree.ObjectType.FILE)
         return Entry(
             path,
             status.st_mode,
             uid,
             gid,
-            status.st_size if stat.S_ISREG(status.st_mode) else 0,
-            checksum,
-            meta=checksum if directory else None,
-            target=os.readlink(place) if stat.S_ISLNK(status.st_mode) else None,
+            status.st_size if regular else 0,
+            bytes(found[1]).hex(),
+            target=None if regular else os.readlink(place),
         )
 
-    def _read_xattrs(self, place: str) -> Any:
-        pairs: list[tuple[bytes, bytes]] = []
-        if self._xattrs:
-            names = sorted(os.listxattr(place, follow_symlinks=False))
-            pairs = [
-                (os.fsencode(n) + b"\0", os.getxattr(place, n, follow_symlinks=False))
-                for n in names
-            ]
-        return GLib.Variant("a(ayay)", pairs)
+    def _read_xattrs(self, place: str) -> list[tuple[bytes, bytes]]:
+        if not self._xattrs:
+            return []
+        return [
+            (os.fsencode(name) + b"\0", os.getxattr(place, name, follow_symlinks=False))
+            for name in sorted(os.listxattr(place, follow_symlinks=False))
+        ]
 
 
 def compare(
@@ -132,6 +136,12 @@ def compare(
     found = list(_below(sides[0], sides[1], sides[0].root, sides[1].root, _same(mixed)))
     found.sort(key=lambda difference: "MDA".index(difference.kind))
     return sides[0], sides[1], found
+
+
+def shown(before: Side, after: Side, difference: Difference) -> str:
+    """The path as `ostree diff` prints it: of a directory on disk it does not begin with /."""
+    side = after if difference.kind == "A" else before
+    return difference.path.lstrip("/") if isinstance(side, Directory) else difference.path
 
 
 def patch(before: Side, after: Side, difference: Difference) -> list[str]:

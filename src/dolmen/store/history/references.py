@@ -29,7 +29,7 @@ def create(
     remote, ref = _parsed(name)
     history.refuse_ours(ref)
     with history.changing() as repo:
-        if not force and repo.resolve_rev(name, True)[1] is not None:
+        if not force and not alias and name in refs(history):
             raise StoreError(
                 f"--create specified but ref {name} already exists",
                 reason="ref-taken",
@@ -51,6 +51,13 @@ def delete(history: History, prefix: str) -> list[str]:
     found = list(refs(history, prefix)) or list(refs(history, prefix, aliases=True))
     for name in found:
         history.refuse_ours(_parsed(name)[1])
+    for name, target in refs(history, aliases=True).items():
+        if target in found and name not in found:
+            raise StoreError(
+                f"Ref '{target}' has an active alias: '{name}'",
+                reason="ref-needs",
+                hint=f"dolmen store refs --delete {name}",
+            )
     with history.changing() as repo:
         for name in found:
             remote, ref = _parsed(name)

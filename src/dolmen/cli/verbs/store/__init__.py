@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "checkout": ("checkout", "Write the tree of a commit into a directory"),
     "reset": ("reset", "Let a branch name another commit"),
     "export": ("export", "Write a commit as tar"),
+    "checksum": ("checksum", "Print the checksum that a file would have in a commit"),
     "pull-local": ("pull_local", "Copy commits from another repository"),
     "prune": ("prune", "Delete what no ref needs"),
     "fsck": ("fsck", "Check every object"),

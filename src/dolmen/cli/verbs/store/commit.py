@@ -34,11 +34,15 @@ from dolmen.cli.options import session
     multiple=True,
     help="dir=PATH, tar=FILE (- for standard input) or ref=COMMIT; later ones cover earlier ones.",
 )
-@click.option("--base", metavar="COMMIT", help="The tree to begin with, as --tree=ref=.")
+@click.option(
+    "--base", metavar="COMMIT", help="The tree to begin with; options for files leave it."
+)
 @click.option("--owner-uid", type=click.IntRange(0), metavar="N", help="Owner of all files.")
 @click.option("--owner-gid", type=click.IntRange(0), metavar="N", help="Group of all files.")
 @click.option("--no-xattrs", is_flag=True, help="Leave extended attributes out.")
 @click.option("--canonical-permissions", is_flag=True, help="0:0, 0755 or 0644, as bare-user-only.")
+@click.option("--mode-ro-executables", is_flag=True, help="Nobody may write to executables.")
+@click.option("--bootable", is_flag=True, help="Say which kernel is in it; without one, fail.")
 @click.option(
     "--skip-if-unchanged",
     "--no-change",
@@ -78,8 +82,6 @@ def command(path: str | None, **given: Any) -> None:
         sources.append(committing.Source("dir", path))
     if not sources:
         sources.append(committing.Source("dir", "."))
-    if given["base"] is not None:
-        sources.insert(0, committing.Source("ref", given["base"]))
     body = given["body"]
     if given["body_file"] is not None:
         body = Path(given["body_file"]).read_text()
@@ -89,6 +91,9 @@ def command(path: str | None, **given: Any) -> None:
         history,
         committing.Wish(
             sources,
+            base=given["base"],
+            read_only_executables=given["mode_ro_executables"],
+            bootable=given["bootable"],
             branch=branch if not given["orphan"] else None,
             subject=given["subject"],
             body=body,

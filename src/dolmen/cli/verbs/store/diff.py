@@ -55,7 +55,10 @@ def command(
             current,
         )
     else:
-        pager.show((f"{item.kind}    {text.sanitise(item.path)}" for item in found), current)
+        pager.show(
+            (f"{item.kind}    {text.sanitise(differing.shown(one, two, item))}" for item in found),
+            current,
+        )
 
 
 def _value(one: object, two: object, difference: object, as_patch: bool) -> dict[str, object]:

@@ -37,7 +37,7 @@ def command(whole: bool, delete: bool) -> None:
         current.say(f"{found.partial + len(found.broken)} partial commits not verified")
     current.say(f"Verifying content integrity of {found.commits} commit objects...")
     lines = [damage.line for damage in found.damages]
-    lines += [f"ref {name} names a commit that is not here" for name in found.bad_refs]
+    lines += found.bad_refs
     if found.clean:
         current.answer(found)
         current.say(f"fsck objects ({found.objects}/{found.objects}) 100%")
@@ -49,6 +49,9 @@ def command(whole: bool, delete: bool) -> None:
         for line in lines:
             if not current.json:
                 text.write_line(sys.stderr, text.sanitise(line))
+        marked = {name for damage in found.damages for name in damage.commits}
+        for name in sorted(marked) if not current.json else ():
+            text.write_line(sys.stderr, f"Marking commit as partial: {name}")
         message, details = "Repository corruption encountered", lines if current.json else []
     elif lines:
         message, details = lines[0], lines[1:]
