@@ -6,7 +6,10 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -214,6 +217,30 @@ def test_damage_is_told_until_it_is_mended(both: Both) -> None:
     assert both.refused("fsck")[0] == 7
     both.ours("pull-local", "good", "main")
     assert "no errors found" in both.ours("fsck")
+
+
+def test_pull_over_http(both: Both) -> None:
+    both.ours("init")
+    both.app("x\n")
+    served = ("store", "--repo=served")
+    both.dolmen.ok(*served, "init", "--mode=archive")
+    made = both.dolmen.ok(*served, "commit", "-b", "main", "tree")
+    both.dolmen.ok(*served, "summary", "-u")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(both.directory / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        both.ours("remote", "add", "--no-gpg-verify", "origin", url)
+        assert both.agree("remote", "list", "-u") == f"origin  {url}\n"
+        assert "objects fetched" in both.ours("pull", "origin", "main")
+        assert both.agree("rev-parse", "origin:main") == made
+        # With keys to be asked for, and none that signed it, nothing comes.
+        both.ours("remote", "add", "--set=gpg-verify=true", "strict", url)
+        assert both.refused("pull", "strict", "main")[0] == 7
+        server.shutdown()
+    both.theirs("fsck", "-q")
+    both.ours("remote", "delete", "strict")
+    assert both.ours("remote", "list") == "origin\n"
 
 
 def test_refusals(both: Both) -> None:

@@ -239,8 +239,9 @@ def _present() -> int:
     """Now, or what SOURCE_DATE_EPOCH says; what it says wrongly is an error, as to ostree."""
     said = os.environ.get("SOURCE_DATE_EPOCH")
     if said is not None and not re.fullmatch(r"[0-9]{1,11}", said):
+        words = "Parsing SOURCE_DATE_EPOCH: Numerical result out of range"
         raise UsageError(
-            f"Failed to convert SOURCE_DATE_EPOCH to seconds: {said[:40]!r}",
+            words if said.isdigit() else f"Failed to convert SOURCE_DATE_EPOCH: {said[:40]!r}",
             hint="unset SOURCE_DATE_EPOCH",
         )
     return int(now().timestamp())

@@ -24,6 +24,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("export", "Write a commit as tar"),
     "checksum": ("checksum", "Print the checksum that a file would have in a commit"),
     "pull-local": ("pull_local", "Copy commits from another repository"),
+    "remote": ("remote", "Remember repositories elsewhere"),
+    "pull": ("pull", "Fetch commits from a remote"),
+    "summary": ("summary", "Write the list of refs for those who pull from here"),
     "prune": ("prune", "Delete what no ref needs"),
     "fsck": ("fsck", "Check every object"),
 }
