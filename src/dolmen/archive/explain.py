@@ -64,23 +64,13 @@ class Explainer:
             if fault is not None:
                 return fault.error(request, self._universe)
         clash = self._clash(essential, core)
-        names = " and ".join(str(request.spec) for request in core) or "the essential packages"
         if clash is not None:
-            message, details, hint = clash
-            return SolveError(
-                f"{names} cannot be had together: {message}"
-                if len(core) > 1
-                else f"{names} cannot be had: {message}",
-                reason="unsatisfiable",
-                details=details,
-                hint=hint,
-            )
+            return clash
+        names = _names(core)
         return SolveError(
             f"apt finds no way to have {names}",
             reason="unsatisfiable",
-            hint=f"leave one of them out: dolmen remove {core[-1].spec.name}"
-            if core
-            else "check the sources in dolmen.toml",
+            hint=_leave_out(core),
         )
 
     def _core(self, essential: Sequence[Any], requests: Sequence[Request]) -> list[Request]:
@@ -126,10 +116,12 @@ class Explainer:
                 return faults[0] if faults else _Missing([*path, (version, clause)])
         return None
 
-    def _clash(
-        self, essential: Sequence[Any], core: Sequence[Request]
-    ) -> tuple[str, list[str], str] | None:
-        """Two packages of the closure, one of which must not be there with the other."""
+    def _clash(self, essential: Sequence[Any], core: Sequence[Request]) -> SolveError | None:
+        """Two packages of the closure, one of which must not be there with the other.
+
+        Only the requests that lead to these two are named: the set may hold others, where there was
+        no time to find a smaller one.
+        """
         needed_by: dict[int, tuple[Any, Any] | None] = {}
         order: list[Any] = []
         asked = {request.package.id: request for request in core}
@@ -155,13 +147,19 @@ class Explainer:
                     message = f"{_named(version)} {word} {_relation(dependency)}"
                     if target.parent_pkg.name != dependency.target_pkg.name:
                         message += f", which {_named(target)} provides"
-                    chains = [
-                        *self._chain(version, needed_by, asked),
-                        *self._chain(target, needed_by, asked),
-                    ]
-                    names = [request.spec.name for request in core]
-                    hint = f"leave one of them out: dolmen remove {names[-1]}" if names else ""
-                    return message, list(dict.fromkeys(chains)), hint
+                    chains, guilty = [], []
+                    for end in (version, target):
+                        lines, root = self._chain(end, needed_by, asked)
+                        chains += lines
+                        if root is not None and root not in guilty:
+                            guilty.append(root)
+                    together = " together" if len(guilty) > 1 else ""
+                    return SolveError(
+                        f"{_names(guilty)} cannot be had{together}: {message}",
+                        reason="unsatisfiable",
+                        details=list(dict.fromkeys(chains)),
+                        hint=_leave_out(guilty),
+                    )
         return None
 
     def _choice(self, clause: Any, known: dict[int, Any]) -> Any:
@@ -177,7 +175,8 @@ class Explainer:
     @staticmethod
     def _chain(
         version: Any, needed_by: dict[int, tuple[Any, Any] | None], asked: dict[int, Request]
-    ) -> Chain:
+    ) -> tuple[Chain, Request | None]:
+        """From a request (None: an essential package) down to a package, a line each."""
         lines: Chain = []
         current = version
         while True:
@@ -186,7 +185,7 @@ class Explainer:
             if link is None:
                 why = "was requested" if package.id in asked else "is essential"
                 lines.append(f"{_named(current)} {why}")
-                return lines[::-1]
+                return lines[::-1], asked.get(package.id)
             current, clause = link
             lines.append(f"{_named(current)} depends on {_clause(clause)}")
 
@@ -228,6 +227,17 @@ class _Missing:
             details=details if len(details) > 1 else (),
             hint=hint,
         )
+
+
+def _names(requests: Sequence[Request]) -> str:
+    return " and ".join(str(request.spec) for request in requests) or "the essential packages"
+
+
+def _leave_out(requests: Sequence[Request]) -> str:
+    if not requests:
+        return "check the sources in dolmen.toml"
+    names = [request.spec.name for request in requests]
+    return f"leave out {' or '.join(names)}; what is in dolmen.toml already: dolmen remove NAME"
 
 
 def _kind(dependency: Any) -> str:

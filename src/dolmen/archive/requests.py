@@ -115,7 +115,9 @@ def _provider(universe: Universe, spec: Spec) -> Any:
         reason="unknown-package",
         context=str(spec),
         details=[f"did you mean {', '.join(close)}?"] if close else (),
-        hint=f"dolmen install {close[0]}" if close else "check the name, and the suite",
+        hint=f"dolmen install {close[0]}"
+        if close
+        else f"search by another name: dolmen search {spec.name}",
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from dolmen.archive.ages import stamps
 from dolmen.archive.asking import SLOW_SECONDS, ask, request, sources_seen
+from dolmen.archive.elsewhere import tell
 from dolmen.model import Lock, LockedPackage, Manifest, ReleaseFile
 from dolmen.model.package import LocalDeb
+from dolmen.support.errors import SolveError
 from dolmen.support.events import Emit, ignore
 
 
@@ -56,7 +58,13 @@ def solve(
         "local": [asdict(deb) for deb in local],
         "locked": [release.sha256 for release in releases],
     }
-    return _lock(ask(chosen, question, emit), manifest, chosen.architectures)
+    try:
+        answer = ask(chosen, question, emit)
+    except SolveError as error:
+        raise tell(
+            error, state, but=[suite for s in chosen.sources for suite in s.suites]
+        ) from None
+    return _lock(answer, manifest, chosen.architectures)
 
 
 def _lock(result: Mapping[str, Any], manifest: Manifest, architectures: tuple[str, ...]) -> Lock:

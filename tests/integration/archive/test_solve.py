@@ -139,6 +139,18 @@ def test_a_conflict_names_both_sides(solved: Solve, archive: Archive, deb: Deb) 
     assert "west 1.0 depends on west-lib" in error.details
 
 
+def test_a_conflict_names_nobody_else_though_there_was_no_time_to_look(
+    solved: Solve, archive: Archive, deb: Deb
+) -> None:
+    archive.add(deb("east", Conflicts="west"), deb("west"), deb("zoo"), deb("ant"))
+    archive.publish()
+    solved("ant", "east", "zoo")
+    error = refusal(solved, "ant", "east", "hello", "west", "zoo")
+    assert error.message.startswith("east and west cannot be had together: ")
+    assert error.hint is not None
+    assert error.hint.startswith("leave out east or west; ")
+
+
 def test_a_version_that_another_request_rules_out(
     solved: Solve, archive: Archive, deb: Deb
 ) -> None:

@@ -82,22 +82,28 @@ def show(seen: View, name: str, *, refresh: bool = False, emit: Emit = ignore) -
     if package is not None:
         return _installed(seen, package, offers)
     if not offers:
-        return _virtual(offered, bare, name)
+        return _virtual(seen, offered, bare, name)
     fields = _fields(offered.stanza(offers[0]))
     return _offered(fields, _whole(seen, fields, refresh, emit), offers)
 
 
-def _virtual(offered: Catalogue, bare: str, name: str) -> Shown:
+def _virtual(seen: View, offered: Catalogue, bare: str, name: str) -> Shown:
     providers = offered.providers(bare)
     if not providers:
+        from dolmen.archive.elsewhere import elsewhere
         from dolmen.archive.requests import suggestions
 
         close = suggestions(bare, offered.names())
+        places = elsewhere(seen.state, bare)
         raise SolveError(
             f"there is no package {name[:80]}",
             reason="unknown-package",
-            details=[f"did you mean {', '.join(close)}?"] if close else (),
-            hint=f"dolmen show {close[0]}" if close else f"dolmen search {bare[:80]}",
+            details=[*map(str, places), *([f"did you mean {', '.join(close)}?"] if close else [])],
+            hint=f"dolmen show --suite {places[0].suite} {bare}"
+            if places
+            else f"dolmen show {close[0]}"
+            if close
+            else f"dolmen search {bare[:80]}",
         )
     return Shown(
         name=bare,
