@@ -248,7 +248,14 @@ def test_refusals(both: Both) -> None:
     both.ours("init")
     both.app("x\n")
     both.ours("commit", "-b", "main", "tree")
+    both.ours("tag", "v1", "main")
+    assert both.agree("rev-parse", "v1") == both.ours("rev-parse", "main")
+    both.ours("config", "set", "core.fsync", "false")
+    assert both.agree("config", "get", "core.fsync") == "false\n"
+    both.ours("config", "unset", "core.fsync")
     for words in (
+        ("config", "get", "core.fsync"),
+        ("tag", "v1", "main"),
         ("log", "none"),
         ("rev-parse", "main^"),
         ("cat", "main", "none"),

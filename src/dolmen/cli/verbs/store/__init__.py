@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cat": ("cat", "Print files of a commit"),
     "rev-parse": ("rev_parse", "Print the checksum that a name stands for"),
     "refs": ("refs", "List, create and delete refs"),
+    "tag": ("tag", "Give a commit a name that stays"),
     "diff": ("diff", "Compare commits or directories"),
     "checkout": ("checkout", "Write the tree of a commit into a directory"),
     "reset": ("reset", "Let a branch name another commit"),
@@ -27,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "remote": ("remote", "Remember repositories elsewhere"),
     "pull": ("pull", "Fetch commits from a remote"),
     "summary": ("summary", "Write the list of refs for those who pull from here"),
+    "config": ("config", "Read and change the repository's configuration"),
     "prune": ("prune", "Delete what no ref needs"),
     "fsck": ("fsck", "Check every object"),
 }

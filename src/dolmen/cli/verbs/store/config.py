@@ -1,0 +1,44 @@
+"""`dolmen store config`."""
+
+from __future__ import annotations
+
+import click
+
+from dolmen.cli import storing, text
+from dolmen.cli.options import session
+
+
+@storing.store_verb(
+    examples="""
+        dolmen store --repo=repo config get core.mode
+        dolmen store --repo=repo config set core.min-free-space-percent 0
+        dolmen store --repo=repo config unset core.min-free-space-percent
+    """
+)
+@click.option("--group", metavar="GROUP", help="The group, where KEY is not GROUP.KEY.")
+@click.argument("action", type=click.Choice(["get", "set", "unset"]))
+@click.argument("key", metavar="KEY")
+@click.argument("value", metavar="[VALUE]", required=False)
+def command(action: str, key: str, value: str | None, group: str | None) -> None:
+    """Read and change the repository's own configuration."""
+    from dolmen.store.history import configuration
+    from dolmen.support.errors import UsageError
+
+    if (value is None) == (action == "set"):
+        raise UsageError(
+            "Too many arguments given" if value is not None else "VALUE must be specified",
+            hint="dolmen store config --help",
+        )
+    if group is None:
+        group, dot, key = key.rpartition(".")
+        if not dot:
+            raise UsageError("Key must be of the form 'sectionname.keyname'", hint="core.mode")
+    history = storing.opened()
+    current = session()
+    if action == "get":
+        found = configuration.get(history, group, key)
+        current.answer({"group": group, "key": key, "value": found})
+        current.say(text.sanitise(found))
+        return
+    configuration.change(history, group, key, value)
+    current.answer({"group": group, "key": key, "value": value})
