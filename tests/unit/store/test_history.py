@@ -198,6 +198,21 @@ def test_prune(history: History, tree: Path) -> None:
     assert pruning.prune(history, refs_only=True, dry_run=True).pruned == 3
     assert pruning.prune(history, refs_only=True).pruned == 3
     assert pruning.prune(history, refs_only=True).pruned == 0
+    names = [put(history, tree, subject=str(number)) for number in range(4)]
+    references.create(history, "other", names[2])
+
+    def left(**rules: object) -> list[str]:
+        pruning.prune(history, refs_only=True, **rules)  # type: ignore[arg-type]
+        return [found.subject for found in revisions.log(history, "main")]
+
+    assert left(younger_than=7) == ["3", "2", "1", "0", ""]
+    assert left(only=["main"], depth=0) == ["3", "2", "1", "0", ""]  # all of them other's too
+    assert left(depth=0, retain={"main": 2}) == ["3", "2", "1"]
+    assert left(younger_than=8) == ["3", "2"]
+    references.delete(history, "other")
+    assert left(younger_than=8) == ["3"]
+    references.reset(history, "main", names[3])
+    one = names[3]
     with pytest.raises(StoreError) as caught:
         pruning.prune(history, delete_commit=one)
     assert reason(caught) == "ref-needs"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from dolmen.cli import storing, text
@@ -18,10 +20,29 @@ from dolmen.cli.options import session
 @click.option("--depth", type=int, default=-1, metavar="N", help="Parents to keep; -1 for all.")
 @click.option("--no-prune", is_flag=True, help="Only say what would go.")
 @click.option("--delete-commit", metavar="COMMIT", help="This commit first.")
-def command(refs_only: bool, depth: int, no_prune: bool, delete_commit: str | None) -> None:
+@click.option("--keep-younger-than", metavar="TIME", help="Parents from then on stay as well.")
+@click.option("--only-branch", "only", metavar="REF", multiple=True, help="Shorten no other.")
+@click.option(
+    "--retain-branch-depth", "retain", metavar="REF=N", multiple=True, help="A depth of its own."
+)
+def command(
+    refs_only: bool,
+    depth: int,
+    no_prune: bool,
+    delete_commit: str | None,
+    keep_younger_than: str | None,
+    only: tuple[str, ...],
+    retain: tuple[str, ...],
+) -> None:
     """Delete the objects that nothing needs. The store's own repository is for `dolmen gc`."""
     from dolmen.store.history import pruning
+    from dolmen.support.errors import UsageError
 
+    depths = {}
+    for name, number in map(storing.pair, retain):
+        if not re.fullmatch(r"-1|\d+", number):
+            raise UsageError(f"Invalid depth {number}", hint="--retain-branch-depth=main=3")
+        depths[name] = int(number)
     history = storing.opened()
     done = pruning.prune(
         history,
@@ -29,6 +50,9 @@ def command(refs_only: bool, depth: int, no_prune: bool, delete_commit: str | No
         depth=depth,
         dry_run=no_prune,
         delete_commit=delete_commit,
+        younger_than=None if keep_younger_than is None else storing.seconds(keep_younger_than),
+        only=only,
+        retain=depths,
     )
     current = session()
     current.answer(done)
