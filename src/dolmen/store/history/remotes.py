@@ -79,12 +79,17 @@ def pull(
     untrusted: bool = False,
     bareuseronly_files: bool = False,
     commit_metadata_only: bool = False,
+    trusted: bool = False,
+    forward_only: bool = False,
+    since: str | None = None,
     deltas: bool = True,
     sync: bool = True,
 ) -> Pulled:
     """Fetch refs (default: those of the remote's configuration) with all that they need.
 
-    What comes is checked against its checksums, and against keys where the remote has them.
+    `REF@COMMIT` asks for a commit that the ref named once; `forward_only` refuses commits older
+    than what is here, `since` than that commit. What comes is checked against its checksums (not
+    with `trusted`), and against keys where the remote has them.
     """
     flag = OSTree.RepoPullFlags
     flags = flag.NONE
@@ -93,6 +98,7 @@ def pull(
         (untrusted or bareuseronly_files, flag.UNTRUSTED),
         (bareuseronly_files, flag.BAREUSERONLY_FILES),
         (commit_metadata_only, flag.COMMIT_ONLY),
+        (trusted, flag.TRUSTED_HTTP),
     ):
         if given:
             flags |= value
@@ -102,7 +108,15 @@ def pull(
         "disable-static-deltas": GLib.Variant("b", not deltas),
     }
     if names:
-        options["refs"] = GLib.Variant("as", list(names))
+        pairs = [name.partition("@")[::2] for name in names]
+        options["refs"] = GLib.Variant("as", [name for name, _ in pairs])
+        if any(commit for _, commit in pairs):
+            ids = [commit for _, commit in pairs]
+            options["override-commit-ids"] = GLib.Variant("as", ids)
+    if forward_only:
+        options["timestamp-check"] = GLib.Variant("b", True)
+    if since is not None:
+        options["timestamp-check-from-rev"] = GLib.Variant("s", since)
     if subpaths:
         options["subdirs"] = GLib.Variant("as", list(subpaths))
     if url is not None:

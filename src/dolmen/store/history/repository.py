@@ -46,6 +46,15 @@ def told() -> Iterator[None]:
         yield
     except GLib.Error as error:
         raise failure(error.message) from None
+    except RuntimeError as error:
+        # PyGObject cannot convert an error whose text is not UTF-8; it is about a file's name then.
+        if "Converting the GError failed" not in str(error):
+            raise
+        raise StoreError(
+            "Invalid UTF-8 in filename: libostree keeps names in UTF-8 only",
+            reason="bad-filename",
+            hint="find DIR | LC_ALL=C.UTF-8 grep -axv '.*'",
+        ) from None
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise failure(f"{error.strerror or error}{where}") from None

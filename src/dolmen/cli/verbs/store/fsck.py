@@ -35,15 +35,14 @@ def command(whole: bool, delete: bool) -> None:
     found = checking.fsck(history, delete=delete, whole=whole)
     if found.partial or found.broken:
         current.say(f"{found.partial + len(found.broken)} partial commits not verified")
-    current.say(f"Verifying content integrity of {found.commits} commit objects...")
+    verified = found.commits - found.partial - len(found.broken)
+    current.say(f"Verifying content integrity of {verified} commit objects...")
     lines = [damage.line for damage in found.damages]
     lines += found.bad_refs
     if found.clean:
         current.answer(found)
         current.say(f"fsck objects ({found.objects}/{found.objects}) 100%")
-        current.say(
-            f"object fsck of {found.commits} commits completed successfully - no errors found."
-        )
+        current.say(f"object fsck of {verified} commits completed successfully - no errors found.")
         return
     if lines and (whole or delete or (found.damages and found.damages[0].missing)):
         for line in lines:

@@ -18,7 +18,7 @@ def command() -> None:
 @storing.options
 @click.option("--set", "options", metavar="KEY=VALUE", multiple=True, help="Set an option.")
 @click.option("--no-gpg-verify", is_flag=True, help="Ask for no OpenPGP signatures.")
-@click.option("--no-sign-verify", is_flag=True, help="Ask for no other signatures.")
+@click.option("--no-sign-verify", is_flag=True, help="Ask for no signatures of any kind.")
 @click.option("--if-not-exists", is_flag=True, help="Keep a remote of this name.")
 @click.option("--force", is_flag=True, help="Replace a remote of this name.")
 @click.option("--contenturl", metavar="URL", help="Where objects are, if elsewhere.")
@@ -40,7 +40,7 @@ def add_command(
     from dolmen.store.history.remotes import add_remote
 
     values = dict(storing.pair(words) for words in options)
-    if no_gpg_verify:
+    if no_gpg_verify or no_sign_verify:
         values["gpg-verify"] = "false"
     if no_sign_verify:
         values["sign-verify"] = "false"
