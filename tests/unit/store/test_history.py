@@ -170,6 +170,11 @@ def test_checkout(history: History, tree: Path, tmp_path: Path) -> None:
     assert (target / "d/f").read_text() == "mine\n"
     checkout(history, one, target, Manner(user=True, over="union"))
     assert (target / "d/f").read_text() == "one\n"
+    checkout(history, one, tmp_path / "less", Manner(user=True, skipped=("/d", "/../tree/same")))
+    assert sorted(p.name for p in (tmp_path / "less").iterdir()) == ["l", "same"]
+    assert (tree / "same").exists()
+    with pytest.raises(UsageError):
+        checkout(history, one, target, Manner(user=True, over="union", skipped=("/d",)))
     checkout(history, one, tmp_path / "part", Manner(user=True, subpath="/d"))
     assert [p.name for p in (tmp_path / "part").iterdir()] == ["f"]
 

@@ -9,6 +9,7 @@ from gi.repository import OSTree
 
 from dolmen.store.history.repository import History, told
 from dolmen.support.errors import UsageError
+from dolmen.support.files import remove_tree
 
 _OVER = OSTree.RepoCheckoutOverwriteMode
 
@@ -18,7 +19,8 @@ class Manner:
     """How to check out, named as `ostree checkout` names its options.
 
     `over`: what happens to files that are there: "none" (refused), "union" (replaced), "add" (they
-    stay), "identical" (refused unless equal).
+    stay), "identical" (refused unless equal). `skipped`: paths below the destination to leave out;
+    only for a directory of its own, since they are taken away again.
     """
 
     over: str = "none"
@@ -32,6 +34,7 @@ class Manner:
     bareuseronly_dirs: bool = False
     cache: bool = True
     sync: bool = True
+    skipped: tuple[str, ...] = ()
 
 
 _OVERS = {
@@ -53,6 +56,11 @@ def checkout(history: History, checksum: str, destination: Path, manner: Manner)
         raise UsageError(
             "--union-identical requires --require-hardlinks", hint="dolmen store checkout --help"
         )
+    if manner.skipped and (manner.over != "none" or destination.exists()):
+        raise UsageError(
+            "--skip-list is for a directory that is not there yet",
+            hint="dolmen store checkout --help",
+        )
     options = OSTree.RepoCheckoutAtOptions()
     user = manner.user or history.mode == "bare-user-only"
     modes = OSTree.RepoCheckoutMode
@@ -73,3 +81,23 @@ def checkout(history: History, checksum: str, destination: Path, manner: Manner)
         if not manner.sync:
             history.repo.set_disable_fsync(True)
         history.repo.checkout_at(options, at, str(destination), checksum, None)
+        for path in manner.skipped:
+            _take_away(destination, path)
+
+
+def _take_away(destination: Path, path: str) -> None:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    place = destination.joinpath(*parts)
+    # Nothing outside the destination: neither by name nor through a link in it.
+    if (
+        not parts
+        or ".." in parts
+        or any(
+            (destination.joinpath(*parts[:number])).is_symlink() for number in range(1, len(parts))
+        )
+    ):
+        return
+    if place.is_dir() and not place.is_symlink():
+        remove_tree(place)
+    else:
+        place.unlink(missing_ok=True)

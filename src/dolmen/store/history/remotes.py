@@ -83,6 +83,7 @@ def pull(
     forward_only: bool = False,
     since: str | None = None,
     deltas: bool = True,
+    sync_each: bool = False,
     sync: bool = True,
 ) -> Pulled:
     """Fetch refs (default: those of the remote's configuration) with all that they need.
@@ -113,6 +114,8 @@ def pull(
         if any(commit for _, commit in pairs):
             ids = [commit for _, commit in pairs]
             options["override-commit-ids"] = GLib.Variant("as", ids)
+    if sync_each:
+        options["per-object-fsync"] = GLib.Variant("b", True)
     if forward_only:
         options["timestamp-check"] = GLib.Variant("b", True)
     if since is not None:

@@ -29,6 +29,7 @@ from dolmen.cli.options import session
 @click.option("-M", "--bareuseronly-dirs", is_flag=True, help="Directories without setgid, sticky.")
 @click.option("--whiteouts", is_flag=True, help="`.wh.NAME` deletes NAME.")
 @click.option("--process-passthrough-whiteouts", is_flag=True, help="`.ostree-wh.NAME` hides NAME.")
+@click.option("--skip-list", metavar="FILE", help="Paths to leave out, one a line.")
 @click.option("--allow-noent", is_flag=True, help="A missing --subpath is no error.")
 @click.option("--disable-cache", is_flag=True, help="Keep no uncompressed objects (mode archive).")
 @click.option("--fsync", type=click.BOOL, default=False, metavar="BOOL", help="Wait for the disk.")
@@ -39,6 +40,10 @@ def command(revision: str, destination: str | None, **given: Any) -> None:
     from dolmen.store.history import checkout, revisions, tree
     from dolmen.support.errors import StoreError
 
+    skipped: tuple[str, ...] = ()
+    if given["skip_list"] is not None:
+        lines = Path(given["skip_list"]).read_text().splitlines()
+        skipped = tuple(line for line in lines if line)
     history = storing.opened()
     checksum = revisions.resolve(history, revision)
     target = Path(destination or revision)
@@ -79,6 +84,7 @@ def command(revision: str, destination: str | None, **given: Any) -> None:
             bareuseronly_dirs=given["bareuseronly_dirs"],
             cache=not given["disable_cache"],
             sync=given["fsync"],
+            skipped=skipped,
         ),
     )
     current.answer({"commit": checksum, "directory": target})

@@ -28,6 +28,7 @@ from dolmen.cli.options import session
 @click.option("-T", "--timestamp-check", "forward_only", is_flag=True, help="Refuse older commits.")
 @click.option("--timestamp-check-from-rev", "since", metavar="COMMIT", help="Older than this.")
 @click.option("--disable-static-deltas", is_flag=True, help="Fetch objects one by one.")
+@click.option("--per-object-fsync", "sync_each", is_flag=True, help="Wait for each object.")
 @click.option("--disable-fsync", is_flag=True, help="Do not wait for the disk.")
 @click.argument("remote", metavar="REMOTE")
 @click.argument("names", metavar="[REF]...", nargs=-1)
