@@ -71,7 +71,8 @@ def options(function: F) -> F:
 def enter(session: Session, entry: Entry) -> NoReturn:
     """Make the environment ready and become its launcher; does not return."""
     from dolmen.environment import ad_hoc, find_environment, prepare
-    from dolmen.environment.missing import has_command, is_extra
+    from dolmen.environment.commands import has_command
+    from dolmen.environment.missing import is_extra
     from dolmen.model import parse_spec
 
     if entry.locked and entry.frozen:

@@ -42,7 +42,7 @@ class Session:
 
     def backend(self) -> Backend:
         """The rooms below, on the store that was named."""
-        from dolmen.environment.backend import Rooms
+        from dolmen.environment.rooms import Rooms
 
         return Rooms(self.store)
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from dolmen.environment.allowing import deny as deny
     from dolmen.environment.backend import Backend as Backend
     from dolmen.environment.backend import Realised as Realised
-    from dolmen.environment.backend import Rooms as Rooms
     from dolmen.environment.changes import Change as Change
     from dolmen.environment.changes import Changes as Changes
     from dolmen.environment.changes import compare as compare
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from dolmen.environment.operations import lock as lock
     from dolmen.environment.operations import remove as remove
     from dolmen.environment.operations import sync as sync
+    from dolmen.environment.rooms import Rooms as Rooms
     from dolmen.environment.starting import host_suite as host_suite
     from dolmen.environment.starting import initialise as initialise
     from dolmen.environment.updating import update as update
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 _PLACES = {
     "adhoc": ("ad_hoc",),
     "allowing": ("Allowance", "allow", "deny"),
-    "backend": ("Backend", "Realised", "Rooms"),
+    "backend": ("Backend", "Realised"),
+    "rooms": ("Rooms",),
     "changes": ("Change", "Changes", "compare"),
     "entering": ("is_known", "prepare"),
     "layout": ("Environment", "find_environment", "open_environment"),

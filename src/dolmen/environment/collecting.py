@@ -16,9 +16,9 @@ from pathlib import Path
 
 from dolmen.environment import generations
 from dolmen.environment.adhoc import EXPIRY_SECONDS, expire_held, expired
-from dolmen.environment.backend import Rooms
 from dolmen.environment.layout import Environment
 from dolmen.environment.needs import NeedsReader
+from dolmen.environment.rooms import Rooms
 from dolmen.model import Generation
 from dolmen.store import Store
 from dolmen.store.collect import Collected, Rules, collect

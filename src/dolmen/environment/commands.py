@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from dolmen.model import Lock, LockedPackage
@@ -23,6 +23,8 @@ DIRECTORIES = ("usr/bin", "usr/sbin", "usr/games")
 #: Debian Policy 10.1 wants nothing else; a name with a control character or a leading dash could
 #: do harm in a shell or on a terminal.
 _NAME = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.+@:,=~^\[-]*")
+#: Where the image's own PATH looks.
+_PLACES = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin", "usr/games", "usr/local/games")
 _ALIASED = ("bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/")
 
 
@@ -105,3 +107,24 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except FileNotFoundError:
         return []
+
+
+def has_command(tree: Path, command: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether a command will be found inside; the sh front asks the same (`_dolmen_has`).
+
+    In the image, or in the directories of PATH below the home directory, which it shares with the
+    host. Links count: an absolute one (an alternative) leads nowhere from outside.
+    """
+    if "/" in command:
+        return True
+    environ = os.environ if environ is None else environ
+    for place in _PLACES:
+        path = tree / place / command
+        if path.is_symlink() or os.access(path, os.X_OK):
+            return True
+    home = environ.get("HOME") or "/nonexistent"
+    return any(
+        os.access(os.path.join(directory, command), os.X_OK)
+        for directory in environ.get("PATH", "").split(":")
+        if directory.startswith(f"{home}/") and "/.dolmen/" not in directory
+    )

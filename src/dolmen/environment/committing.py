@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 
 from dolmen.environment import allowing, environ, generations, persisting
 from dolmen.environment.backend import Backend, Realised
 from dolmen.environment.changes import Changes, compare
+from dolmen.environment.commands import has_command
 from dolmen.environment.generations import Record
-from dolmen.environment.layout import Environment, read_text
-from dolmen.environment.missing import has_command
+from dolmen.environment.layout import Environment
+from dolmen.environment.recorded import lock_of
 from dolmen.environment.settling import is_whole, replace_text, taken_back
-from dolmen.model import Entrance, Generation, Lock, Sha256, parse_lock
+from dolmen.model import Entrance, Generation, Lock, Sha256
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
-from dolmen.support.errors import DeclarationError, DolmenError
 from dolmen.support.files import remove_tree, write_atomic
 
 
@@ -133,20 +132,6 @@ def live_lock(environment: Environment) -> Lock | None:
     """The lock that the live generation was made from; None where it cannot be told."""
     number = generations.current_number(environment)
     return None if number is None else lock_of(environment, number)
-
-
-def lock_of(environment: Environment, number: int) -> Lock | None:
-    """What of its lock a generation was made from; None where it is missing or damaged."""
-    try:
-        text = read_text(generations.directory_of(environment, number) / LOCK_NAME)
-        if text is None:
-            return None
-        lock = parse_lock(text)
-        with contextlib.suppress(DeclarationError):
-            return lock.selected(generations.read(environment, number).groups)
-        return lock
-    except (OSError, UnicodeDecodeError, DolmenError):
-        return None
 
 
 def is_same(

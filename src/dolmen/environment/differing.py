@@ -14,8 +14,8 @@ from pathlib import Path
 
 from dolmen.environment import generations
 from dolmen.environment.changes import Change, Changes, compare
-from dolmen.environment.committing import lock_of
 from dolmen.environment.layout import Environment
+from dolmen.environment.recorded import lock_of
 from dolmen.model import Lock, LockedPackage, Sha256, parse_lock
 from dolmen.model.changelog import ChangelogEntry, cve_numbers, parse_changelog
 from dolmen.store import Store

@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from dolmen.environment import generations, layers, placing, trials
 from dolmen.environment.backend import Backend, Realised
 from dolmen.environment.changes import Changes
-from dolmen.environment.committing import ByHand, commit, lock_of
+from dolmen.environment.committing import ByHand, commit
 from dolmen.environment.layers import FileChange, LayerChanges
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import Outcome, apply
+from dolmen.environment.recorded import lock_of
 from dolmen.environment.trials import Trial
 from dolmen.image import Installed
 from dolmen.model import Lock, LockedPackage, Sha256, Spec, parse_manifest

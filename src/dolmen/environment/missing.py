@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from dolmen.environment.backend import Backend
 from dolmen.model import Manifest
 from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, ignore
-
-_PLACES = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin", "usr/games", "usr/local/games")
-
-
-def has_command(tree: Path, command: str, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether a command will be found inside; the sh front asks the same (`_dolmen_has`).
-
-    In the image, or in the directories of PATH below the home directory, which it shares with the
-    host. Links count: an absolute one (an alternative) leads nowhere from outside.
-    """
-    if "/" in command:
-        return True
-    environ = os.environ if environ is None else environ
-    for place in _PLACES:
-        path = tree / place / command
-        if path.is_symlink() or os.access(path, os.X_OK):
-            return True
-    home = environ.get("HOME") or "/nonexistent"
-    return any(
-        os.access(os.path.join(directory, command), os.X_OK)
-        for directory in environ.get("PATH", "").split(":")
-        if directory.startswith(f"{home}/") and "/.dolmen/" not in directory
-    )
 
 
 def is_extra(launcher: Path, name: str, kind: str) -> bool:

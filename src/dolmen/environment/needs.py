@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.environment import generations, trials
-from dolmen.environment.committing import lock_of
 from dolmen.environment.layout import Environment
+from dolmen.environment.recorded import lock_of
 from dolmen.image import base_packages
 from dolmen.image.build import base_key, image_key
 from dolmen.image.bytecode import interpreter_key, reference

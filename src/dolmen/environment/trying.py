@@ -14,10 +14,10 @@ from pathlib import Path
 
 from dolmen.environment import generations, placing, trials
 from dolmen.environment.backend import Backend, Realised
-from dolmen.environment.committing import lock_of
 from dolmen.environment.entering import is_known
 from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment
+from dolmen.environment.recorded import lock_of
 from dolmen.environment.trials import Trial
 from dolmen.model import Lock, Manifest, Spec, parse_manifest, render_lock
 from dolmen.model.lock import FILE_NAME as LOCK_NAME

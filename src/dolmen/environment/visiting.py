@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dolmen.environment import generations, placing
 from dolmen.environment.backend import Backend
-from dolmen.environment.committing import lock_of
 from dolmen.environment.entering import is_known
 from dolmen.environment.layout import Environment
+from dolmen.environment.recorded import lock_of
 from dolmen.environment.settling import is_whole
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore

@@ -12,7 +12,7 @@ import pytest
 from dolmen.cli import completing
 from dolmen.cli.main import VERBS
 from dolmen.cli.verbs import hook
-from dolmen.environment import missing
+from dolmen.environment import commands, missing
 from tests.lib.backend import FakeBackend
 from tests.unit.cli.conftest import Say
 
@@ -155,9 +155,9 @@ def test_has_command(tmp_path: Path) -> None:
     (local / "mine").write_text("")
     (local / "mine").chmod(0o755)
     environ = {"HOME": str(tmp_path / "home"), "PATH": f"/usr/bin:{local}"}
-    assert missing.has_command(tree, "link", environ)
-    assert missing.has_command(tree, "./any/thing", environ)
-    assert missing.has_command(tree, "mine", environ)
-    assert not missing.has_command(tree, "data", environ)
-    assert not missing.has_command(tree, "ls", environ)
-    assert not missing.has_command(tree, "mine", {"PATH": str(local)})
+    assert commands.has_command(tree, "link", environ)
+    assert commands.has_command(tree, "./any/thing", environ)
+    assert commands.has_command(tree, "mine", environ)
+    assert not commands.has_command(tree, "data", environ)
+    assert not commands.has_command(tree, "ls", environ)
+    assert not commands.has_command(tree, "mine", {"PATH": str(local)})
