@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dolmen.environment import environ
-from dolmen.environment.rendering import render_files
+from dolmen.environment.rendering import render_files, with_arguments
 from dolmen.model import Entrance
 
 TEXT = st.text(
@@ -48,7 +48,8 @@ def test_scripts_get_their_arguments_and_their_directory(
         home = Path(top) / directory
         home.mkdir()
         quoted = line.replace("'", "'\\''")
-        entrance = Entrance(scripts=(("s", f"printf '%s\\0' \"$PWD\" '{quoted}'"),))
+        text = f"printf '%s\\0' \"$PWD\" '{quoted}'"
+        entrance = Entrance(scripts=(("s", text),))
         live = Path(top) / "it's live"
         (live / "scripts").mkdir(parents=True)
         (live / "launch").write_text(LAUNCH)
@@ -63,7 +64,9 @@ def test_scripts_get_their_arguments_and_their_directory(
             check=True,
         )
         words = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
-        assert words == [str(home), line, *arguments]
+        # Several lines, and texts that speak of their arguments, take care of them themselves.
+        appended = arguments if with_arguments(text) != text else []
+        assert words == [str(home), line, *appended]
 
 
 @pytest.mark.parametrize("shell", sorted(READERS))
