@@ -33,6 +33,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "keep": ("keep", "Make a generation of what was tried"),
     "drop": ("drop", "Throw away what was tried"),
     "verify": ("verify", "Build again from nothing and compare"),
+    "fsck": ("fsck", "Check that the store and all environments are whole"),
+    "repair": ("repair", "Mend what fsck finds, byte for byte"),
     "generations": ("generations", "List what the environment was before; names and pins"),
     "switch": ("switch", "Make another generation the live one"),
     "rollback": ("rollback", "Go back to what was live before"),

@@ -43,12 +43,14 @@ _VERBS = {
     Phase.REALISE: "Realising",
     Phase.VERIFY: "Verifying",
     Phase.COLLECT: "Collecting",
+    Phase.CHECK: "Checking",
 }
 _NOUNS = {
     Phase.UPDATE: "suite",
     Phase.COMMIT: "image",
     Phase.REALISE: "image",
     Phase.COLLECT: "thing",
+    Phase.CHECK: "object",
 }
 #: Told only when they took a while; a user thinks of packages, not of these.
 _INNER = (Phase.COMPOSE, Phase.COMMIT, Phase.REALISE, Phase.COLLECT)

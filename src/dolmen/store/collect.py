@@ -166,7 +166,7 @@ class _Collection:
         """What killed commands left in the quarantine; live ones hold a lock on their directory."""
         for path in _paths(self.store / "tmp"):
             age = self.now - _changed(path, self.now)
-            if _is_held(path) or (path.name.startswith("young-") and 0 <= age < _YOUNG_SECONDS):
+            if is_held(path) or (path.name.startswith("young-") and 0 <= age < _YOUNG_SECONDS):
                 continue
             self.remove("scratch", path)
 
@@ -241,7 +241,8 @@ class _Collection:
                 root = os.path.basename(os.readlink(path))
             except OSError:
                 root = ""
-            if root not in self.images:
+            # One that was never finished has a name with a dot.
+            if root not in self.images or path.name.startswith("."):
                 self.count("pointers", path)
                 if not self.dry_run:
                     path.unlink(missing_ok=True)
@@ -256,7 +257,7 @@ class _Collection:
             self.emit(
                 Notice(
                     f"{len(inventory.damaged)} objects of the store are damaged or missing, so no "
-                    "object is removed: dolmen verify",
+                    "object is removed: dolmen repair",
                     level="warning",
                 )
             )
@@ -314,7 +315,7 @@ def _changed(path: Path, missing: float) -> float:
         return missing
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Whether some process holds a flock on it (store/scratch.py)."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -15,7 +15,7 @@ FORMAT = 1
 
 #: repo: libostree's; trees: realised ones by root checksum; images: by key; roots: what gc must
 #: keep; archive: apt state; debs: downloaded .debs; tmp: quarantine, all of it garbage. Made when
-#: needed: leases (what roots needed when last seen), logs, shells.
+#: needed: leases (what roots needed when last seen), logs, shells, quarantine (of `repair`).
 DIRECTORIES = ("trees", "images", "roots", "archive", "debs", "locks", "tmp")
 
 

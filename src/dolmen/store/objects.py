@@ -217,7 +217,7 @@ def _unreadable(checksum: str, kind: str, error: OSError) -> StoreError:
     return StoreError(
         f"the store lacks the {kind} object {checksum}",
         reason="object-missing",
-        hint="see what else is missing: dolmen verify",
+        hint="see what else is missing: dolmen fsck",
     )
 
 
@@ -225,7 +225,7 @@ def _damaged(checksum: str, kind: str) -> StoreError:
     return StoreError(
         f"the {kind} object {checksum} is damaged",
         reason="object-damaged",
-        hint="see what else is damaged: dolmen verify",
+        hint="see what else is damaged: dolmen fsck",
     )
 
 

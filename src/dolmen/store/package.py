@@ -134,5 +134,5 @@ def parse_index(text: bytes, data: tuple[Sha256, Sha256]) -> PackageTree:
         raise StoreError(
             "the index of an imported package is damaged",
             reason="object-damaged",
-            hint="see what else is damaged: dolmen verify",
+            hint="see what else is damaged: dolmen fsck",
         ) from None

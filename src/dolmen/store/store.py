@@ -19,7 +19,7 @@ from dolmen.store.package import PackageTree, parse_index
 from dolmen.store.roots import Lease, Needs
 from dolmen.support import clock
 from dolmen.support.errors import StoreError
-from dolmen.support.events import Emit, Phase, PhaseFinished, ignore
+from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 from dolmen.support.files import symlink_atomic, sync_directory, write_atomic
 from dolmen.support.locking import locked
 
@@ -185,6 +185,7 @@ class Store:
         if tree.is_dir():
             return tree
         started = clock.monotonic()
+        emit(PhaseStarted(Phase.REALISE))
         with (
             self.locked("store", emit=emit),
             self.locked(f"tree-{image.root}", shared=False, emit=emit),
@@ -283,7 +284,7 @@ class Store:
             raise StoreError(
                 f"the commit {image.commit} is not the image {image.root}",
                 reason="object-damaged",
-                hint="dolmen verify",
+                hint="dolmen fsck",
             )
 
     def _transaction(self) -> Transaction:

@@ -27,6 +27,7 @@ class Phase(Enum):
     REALISE = "Realised"
     VERIFY = "Verified"
     COLLECT = "Collected"
+    CHECK = "Checked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,158 @@
+"""One object after another, on all processors: is its file there, and is it what its name says?
+
+Everything that can be said of a file is a word: "missing", "content" (it hashes to something else,
+or its attribute is lost), "owner", "xattr" (attributes that no object has), "mode" (permission bits
+of the file, and with them of every realised tree), "time" (written to, or touched: objects and
+realised trees share inodes, and ours have the time 0). The empty word: all is well.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+
+from dolmen.store.objects import XATTR, Objects, file_header
+from dolmen.store.usage import ObjectName
+
+_PIECE = 1 << 20
+_BATCH = 256
+#: Below this, starting processes takes longer than they save.
+_FEW = 1500
+_METADATA = ("commit", "dirtree", "dirmeta")
+_METADATA_MODE = 0o644
+_PR_SET_PDEATHSIG = 1
+
+Examined = tuple[str, str, str]
+
+
+def examine(objects: Objects, checksum: str, kind: str, *, quick: bool = False) -> str:
+    """What is wrong with one object; `quick`: its content is read only where it was written to."""
+    return examine_path(objects.path(checksum, kind), checksum, kind, quick=quick)
+
+
+def examine_path(path: str, checksum: str, kind: str, *, quick: bool = False) -> str:
+    """The same for a file that lies elsewhere and could be that object."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return "mode" if error.errno in (errno.EACCES, errno.EPERM) else "content"
+    try:
+        return _examine(fd, checksum, kind, quick)
+    except (OSError, ValueError):
+        return "content"
+    finally:
+        os.close(fd)
+
+
+def _examine(fd: int, checksum: str, kind: str, quick: bool) -> str:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return "content"
+    if kind in _METADATA:
+        wanted, hashed = _METADATA_MODE, hashlib.sha256()
+        written = True  # they are small
+    elif kind == "file":
+        mode = _attribute(fd)
+        wanted = disk_mode(mode)
+        written = status.st_mtime_ns != 0
+        if stat.S_ISLNK(mode):
+            target = os.pread(fd, 1 << 16, 0)
+            if target[-1:] != b"\0":
+                return "content"
+            hashed = hashlib.sha256(file_header(mode, target[:-1].decode()))
+        else:
+            hashed = hashlib.sha256(file_header(mode))
+    else:
+        return ""  # detached: nothing says what it should be
+    if not quick or written:
+        if kind != "file" or not stat.S_ISLNK(mode):
+            while piece := os.read(fd, _PIECE):
+                hashed.update(piece)
+        if hashed.hexdigest() != checksum:
+            return "content"
+    if status.st_uid != os.geteuid():
+        return "owner"
+    if any(name != XATTR and name.startswith("user.") for name in os.listxattr(fd)):
+        return "xattr"
+    if stat.S_IMODE(status.st_mode) != wanted:
+        return "mode"
+    return "time" if kind == "file" and status.st_mtime_ns != 0 else ""
+
+
+def disk_mode(mode: int) -> int:
+    """The permission bits that the file of an object of this mode has in the repository."""
+    return 0o644 if stat.S_ISLNK(mode) else mode & 0o775 | 0o400
+
+
+def _attribute(fd: int) -> int:
+    data = os.getxattr(fd, XATTR)
+    mode = int.from_bytes(data[8:12], "big")
+    if len(data) != 12 or data[:8] != bytes(8) or not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise ValueError("no attribute of ours")
+    return mode
+
+
+def examine_all(
+    objects: Objects, names: Sequence[ObjectName], *, quick: bool, told: Callable[[int], None]
+) -> dict[ObjectName, str]:
+    """Those with which something is wrong; `told` hears how many are done."""
+    batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
+    workers = len(os.sched_getaffinity(0))
+    try:
+        return _gather(_parallel(objects, batches, quick, workers, len(names)), told)
+    except BrokenExecutor:  # one was killed, for want of memory perhaps
+        return _gather((_batch(objects, batch, quick) for batch in batches), told)
+
+
+def _gather(
+    results: Iterator[tuple[int, list[Examined]]], told: Callable[[int], None]
+) -> dict[ObjectName, str]:
+    found: dict[ObjectName, str] = {}
+    done = 0
+    for count, bad in results:
+        found.update({(checksum, kind): what for checksum, kind, what in bad})
+        done += count
+        told(done)
+    return found
+
+
+def _parallel(
+    objects: Objects, batches: list[Sequence[ObjectName]], quick: bool, workers: int, total: int
+) -> Iterator[tuple[int, list[Examined]]]:
+    if workers < 2 or total < _FEW:
+        for batch in batches:
+            yield _batch(objects, batch, quick)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _quietly)
+    try:
+        waiting = [pool.submit(_batch, objects, batch, quick) for batch in batches]
+        for future in as_completed(waiting):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _quietly() -> None:
+    """A worker ends with its parent, however that ends, and leaves Ctrl-C to it."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _batch(
+    objects: Objects, names: Sequence[ObjectName], quick: bool
+) -> tuple[int, list[Examined]]:
+    found = ((*name, examine(objects, *name, quick=quick)) for name in names)
+    return len(names), [one for one in found if one[2]]
