@@ -20,6 +20,8 @@ from dolmen.support.events import Emit, Phase, PhaseProgress
 SLOW_BYTES = 4096
 
 _EVENT_SECONDS = 0.1
+_JOINED = re.compile(r", (?=[EW]:)")
+_ADVICE = re.compile(r"Updating from such a repository|See apt-secure")
 
 # libapt's messages in the C locale, first match wins; its fetchers send no error codes
 _FAULTS: Sequence[tuple[str, str, str]] = (
@@ -193,13 +195,24 @@ def _error(message: str, failed: Sequence[tuple[str, str]]) -> DolmenError:
     hint = _HINTS.get(reason)
     if hint is not None:
         hint = hint.format(root=apt_pkg.config.find_dir("Dir::State::lists").rstrip("/"))
+    context = _first_line(text or message)
     return ArchiveError(
         f"{shown} {prose}",
         reason=reason,
-        context=_first_line(text or message),
-        details=[line for line in f"{text}\n{message}".split("\n") if line.strip()][:20],
+        context=context,
+        details=[line for line in told(f"{text}\n{message}") if line != context][:20],
         hint=hint,
     )
+
+
+def told(message: str) -> list[str]:
+    """libapt's messages, which python-apt joins into one, a line each and once.
+
+    Left out is what libapt adds for people who could pass it options.
+    """
+    lines = [line.strip() for part in message.split("\n") for line in _JOINED.split(part)]
+    plain = [re.sub(r"^[EW]:", "", line) for line in lines]
+    return [line for line in dict.fromkeys(plain) if line and not _ADVICE.match(line)]
 
 
 def _raw_date(path: Path) -> str:

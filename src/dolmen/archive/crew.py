@@ -111,6 +111,6 @@ def explained(error: BaseException) -> BaseException:
         message,
         reason=error.kind,
         context=f"expected SHA256 {package.sha256}, {package.size} bytes",
-        details=error.attempts,
+        details=list(dict.fromkeys(error.attempts)),
         hint=hint,
     )

@@ -31,6 +31,9 @@ class Solver:
         self._index = index
         self._request = request
         self._emit = emit
+        # opening a fresh index makes apt's cache of it: that takes a second or two
+        self._started = monotonic()
+        emit(PhaseStarted(Phase.SOLVE))
         debs = request.get("local", ())
         local = write_index(Path(request["root"]), debs) if debs else None
         self._universe = Universe(
@@ -45,8 +48,6 @@ class Solver:
 
     def result(self) -> dict[str, Any]:
         """Solve; the values of a lock. Raises SolveError (see archive.solve)."""
-        started = monotonic()
-        self._emit(PhaseStarted(Phase.SOLVE))
         universe = self._universe
         essential = universe.essential()
         if not essential:
@@ -67,7 +68,7 @@ class Solver:
             values | {"groups": groups.get((values["name"], values["architecture"]), ())}
             for values in self._packages(essential, requests)
         ]
-        self._emit(PhaseFinished(Phase.SOLVE, len(packages), monotonic() - started))
+        self._emit(PhaseFinished(Phase.SOLVE, len(packages), monotonic() - self._started))
         return {
             "solver": f"apt {cast(Any, apt_pkg).VERSION}",
             "packages": packages,

@@ -148,11 +148,11 @@ class _Build:
             return image
 
     def extend(self, closure: Closure, base: Image, key: Sha256) -> Image:
-        base_tree = self.store.realise(base)
-        preinst = self.with_preinst(closure, closure.extra)
-        diversions = self.diversions(closure, base, base_tree, preinst)
+        base_tree = self.store.realise(base, emit=self.emit)
         began = monotonic()
         self.emit(PhaseStarted(Phase.COMPOSE, len(closure.extra)))
+        preinst = self.with_preinst(closure, closure.extra)
+        diversions = self.diversions(closure, base, base_tree, preinst)
         with self.store.tree_builder() as builder:
             compose_image(
                 builder,

@@ -112,7 +112,10 @@ def configure(
     if result.timed_out:
         raise _failure("maintainer-script-timeout", f"took more than {TIMEOUT:.0f} s", watch, log)
     if result.returncode != 0:
-        raise _failure("maintainer-script-failed", "failed", watch, log)
+        what = "failed"
+        if result.stopped == "too-many-tasks":
+            what = "was stopped: it made too many processes"
+        raise _failure("maintainer-script-failed", what, watch, log)
     if not plan.preinst_only:
         _all_installed(result.upper, log)
     return result.upper

@@ -20,6 +20,9 @@ POLL_SECONDS = 0.02
 #: The least that the kernel accepts is 301; some room for a job that is about to be stopped.
 _LEAST_PID_MAX = 512
 _SAMPLE = 200
+#: So many of them must live in the sandbox: on a busy host others make the tasks grow, and the few
+#: processes of a build are the newest all the same.
+_MANY = 50
 
 
 class TaskBound:
@@ -70,11 +73,12 @@ def _host_tasks() -> tuple[int, int]:
 
 
 def _made_by(init: int, newest: int) -> bool:
-    """Whether most of the newest tasks that still live are in the pid namespace of `init`."""
+    """Whether most of the newest tasks that still live, and many, are in `init`'s namespace."""
     namespace = _namespace(init)
     found = [_namespace(number) for number in range(newest, max(newest - _SAMPLE, 1), -1)]
     living = [name for name in found if name]
-    return namespace != "" and living.count(namespace) * 2 > len(living)
+    ours = living.count(namespace) if namespace else 0
+    return ours >= _MANY and ours * 2 > len(living)
 
 
 def _namespace(task: int) -> str:

@@ -187,3 +187,20 @@ def test_no_password_in_a_uri(tmp_path: Path) -> None:
     assert (
         without_password("https://m:s@a.example.org:8/debian") == "https://a.example.org:8/debian"
     )
+
+
+def test_what_libapt_says_is_told_once_and_in_lines() -> None:
+    pytest.importorskip("apt_pkg")
+    from dolmen.archive.acquire import told
+
+    message = (
+        "404  Not Found\nE:The repository 'x' does not have a Release file., "
+        "W:Updating from such a repository can't be done securely, and so on., "
+        "W:See apt-secure(8) manpage for details., "
+        "E:The repository 'y, z' does not have a Release file.\n404  Not Found"
+    )
+    assert told(message) == [
+        "404  Not Found",
+        "The repository 'x' does not have a Release file.",
+        "The repository 'y, z' does not have a Release file.",
+    ]

@@ -16,7 +16,7 @@ from dolmen.model import Sha256
 from dolmen.store import Image, Store, store_path
 from dolmen.store.scratch import make_scratch
 from dolmen.support.errors import StoreError
-from dolmen.support.events import Event, PhaseFinished, Waiting
+from dolmen.support.events import Event, PhaseFinished, PhaseStarted, Waiting
 from tests.lib.debs import Dir, File, Link, lock_entry, make_deb
 
 KEY = Sha256("a" * 64)
@@ -147,7 +147,7 @@ def test_realise(store: Store, image: Image) -> None:
     finally:
         os.umask(old)
     assert tree == store.trees / image.root
-    assert [type(event) for event in events] == [PhaseFinished]
+    assert [type(event) for event in events] == [PhaseStarted, PhaseFinished]
     found = {}
     for parent, directories, names in os.walk(tree):
         for name in (".", *directories, *names):
