@@ -60,6 +60,11 @@ def pull_local(
         "disable-static-deltas": GLib.Variant("b", True),
     }
     if remote is not None:
+        # The name need not be that of a remote with a configuration, hence none with keys.
+        options["gpg-verify"] = GLib.Variant("b", False)
+        options["gpg-verify-summary"] = GLib.Variant("b", False)
+        options["disable-sign-verify"] = GLib.Variant("b", True)
+        options["disable-sign-verify-summary"] = GLib.Variant("b", True)
         options["override-remote-name"] = GLib.Variant("s", remote)
     progress = OSTree.AsyncProgress.new()
     with history.changing() as repo:
