@@ -13,14 +13,17 @@ if not __package__:
 # Most commands are over before there is any garbage; looking for it costs a tenth of their time.
 gc.set_threshold(50_000, 20, 20)
 
-from dolmen.cli.quick import quick  # noqa: E402
-
 if __name__ == "__main__":
-    code = quick(sys.argv[1:])
-    if code is None:
-        from dolmen.cli.main import main
+    try:
+        from dolmen.cli.quick import quick
 
-        code = main()
+        code = quick(sys.argv[1:])
+        if code is None:
+            from dolmen.cli.main import main
+
+            code = main()
+    except KeyboardInterrupt:  # Ctrl-C while we were still being loaded
+        code = 130
     # What is open was closed by those who opened it; the interpreter need not take itself apart.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

@@ -48,7 +48,10 @@ def _print(error: DolmenError, session: Session) -> None:
     lines = [f"{paint('error:', 'bold', 'red', colour=colour)} {sanitise(error.message)}"]
     if error.context:
         lines.append(textwrap.indent(sanitise(error.context), "  "))
-    lines += [textwrap.indent(sanitise(detail), "  ") for detail in error.details]
+    # the first of several findings often is the context already
+    said = error.context or ""
+    details = [d for d in error.details if not (said == d or said.endswith(f", {d}"))]
+    lines += [textwrap.indent(sanitise(detail), "  ") for detail in details]
     if error.hint:
         lines.append(f"{paint('hint:', 'bold', 'cyan', colour=colour)} {sanitise(error.hint)}")
     for line in lines:

@@ -130,8 +130,8 @@ class Environment:
         """
         user = os.geteuid()
         for path in (self.state,) if explicit else (self.state, self.manifest):
-            with contextlib.suppress(FileNotFoundError):
-                owner = path.lstat().st_uid
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                owner = _owner(path)
                 if owner != user:
                     raise DeclarationError(
                         f"{path.name} belongs to another user (uid {owner}, you are {user})",
@@ -154,7 +154,7 @@ class Environment:
 
 def open_environment(directory: Path) -> Environment:
     """The environment of a directory that the user named; it need not have a manifest yet."""
-    environment = Environment(_absolute(directory))
+    environment = Environment(absolute(directory))
     environment.check(explicit=True)
     return environment
 
@@ -164,7 +164,7 @@ def find_environment(start: Path | None = None) -> Environment:
 
     Raises DeclarationError ("no-environment").
     """
-    here = _absolute(start or Path())
+    here = absolute(start or Path())
     for directory in (here, *here.parents):
         if (directory / MANIFEST_NAME).is_file():
             environment = Environment(directory)
@@ -178,12 +178,27 @@ def find_environment(start: Path | None = None) -> Environment:
     )
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
+    """A directory's own path; raises HostError ("no-directory") where we are nowhere."""
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:
         raise HostError(
-            f"cannot read the directory {path}: {error}", reason="no-directory", hint="cd"
+            f"cannot read the directory {path}: {getattr(error, 'strerror', None) or error}",
+            reason="no-directory",
+            hint="cd",
+        ) from error
+
+
+def _owner(path: Path) -> int:
+    try:
+        return path.lstat().st_uid
+    except PermissionError as error:
+        raise HostError(
+            f"cannot look into this directory: {error.strerror}",
+            reason="no-directory",
+            context=str(path.parent),
+            hint="name a directory that is yours: dolmen --dir DIR …",
         ) from error
 
 

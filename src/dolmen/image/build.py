@@ -25,9 +25,11 @@ from dolmen.image.mounting import mount_points
 from dolmen.image.normalise import dropped, normalise
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.model.digest import digest_text
-from dolmen.store import Image, Store
+from dolmen.store import Image, PackageTree, Store
 from dolmen.store.builder import TreeBuilder
+from dolmen.store.control import check_identity, parse_control
 from dolmen.support.clock import monotonic
+from dolmen.support.errors import PackageError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 
 #: Part of every key: a change of what a build does to its inputs raises it ("rebuilds all").
@@ -73,6 +75,16 @@ def build(
             return image
         builder = _Build(lock, store, emit, conditions or Conditions())
         return builder.image(key)
+
+
+def _check(tree: PackageTree, package: LockedPackage) -> None:
+    """What the import did for the lock of its day: refuse a lock that names it otherwise."""
+    try:
+        check_identity(parse_control(tree.control.encode()), package)
+    except PackageError as error:
+        error.message = f"{package.name} {package.version} is not what was locked: {error.message}"
+        error.hint = "restore dolmen.lock from version control, or solve again: dolmen lock"
+        raise
 
 
 class _Build:
@@ -125,6 +137,8 @@ class _Build:
     def closure(self, extra: tuple[LockedPackage, ...]) -> Closure:
         packages = (*self.base_packages, *extra)
         trees = {p.sha256: self.store.package(p.sha256) for p in packages}
+        for package in packages:
+            _check(trees[package.sha256], package)
         return Closure(self.lock, self.base_packages, extra, trees)
 
     def base(self) -> Image:

@@ -132,8 +132,8 @@ def _failed(path: Path, error: OSError) -> StoreError:
             hint=f"df -h -i {path}",
         )
     return StoreError(
-        f"the store {path} cannot be used: {error}",
+        f"the store {path} cannot be used: {error.strerror or error}",
         reason="store-failed",
-        context=str(path),
+        context=os.fsdecode(error.filename or path),
         hint="dolmen doctor",
     )

@@ -24,9 +24,10 @@ def command(suite: str | None) -> None:
     names [[sources]] of its own.
     """
     from dolmen.environment import initialise
+    from dolmen.environment.layout import absolute
 
     current = session()
-    directory = (current.directory or Path()).resolve()
+    directory = absolute(current.directory or Path())
     directory.mkdir(parents=True, exist_ok=True)
     environment = initialise(directory, suite=suite)
     current.answer({"directory": directory, "manifest": environment.manifest})
