@@ -26,7 +26,7 @@ from dolmen.store.mending import Mender
 from dolmen.store.realised import check_tree
 from dolmen.store.roots import Lease, root_name
 from dolmen.store.usage import ObjectName
-from dolmen.support.errors import DolmenError
+from dolmen.support.errors import DolmenError, PackageError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import symlink_atomic
 
@@ -121,6 +121,7 @@ class _Repair:
         }
 
     def run(self) -> None:
+        self.mend_directories()
         self.in_place()
         self.from_trees()
         self.from_debs()
@@ -132,6 +133,11 @@ class _Repair:
         self.mend_debs()
         self.mend_roots()
         self.mend_generations()
+
+    def mend_directories(self) -> None:
+        for fault in self._faults("directory"):
+            with self._trying(fault.name):
+                self.mender.directory(Path(fault.path))
 
     # Objects
 
@@ -159,11 +165,17 @@ class _Repair:
         wanted = {ref[4:] for ref in self.refs if ref.startswith("deb/")}
         if not wanted or not (self.bad or self._bad_refs("deb/")):
             return
+        debs = []
         for sha256 in sorted(wanted):
             with self._trying(f"package {sha256[:16]}…"):
                 package, lock, directory = self._package(sha256)
-                deb = self._deb(package, lock, directory)
-                self.spare.import_packages([(package, deb)], emit=self.emit)
+                debs.append((package, self._deb(package, lock, directory)))
+        try:
+            self.spare.import_packages(debs, emit=self.emit)
+        except PackageError:  # nothing of them was kept, so one by one
+            for one in debs:
+                with self._trying(f"package {one[0].sha256[:16]}…"):
+                    self.spare.import_packages([one], emit=self.emit)
         self._mended(self.mender.take(self.spare.path / "repo", self.bad))
 
     def from_locks(self) -> None:
@@ -394,8 +406,8 @@ def _plan(store: Store, report: Report, fault: Fault) -> str:
         if any(known is not None and known.lock is not None for known in images):
             return "build its image again"
         return "no source is known, unless a realised tree has a copy"
-    if fault.part == "tree":
-        return "make it again"
+    if fault.part in ("tree", "directory"):
+        return "make it again" if fault.what != "mode" else "set it right"
     if fault.part in ("pointer", "root"):
         return "point it at the right thing, or put it aside"
     link = fault.part == "generation" and Path(fault.path).name == generations.TREE

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.store.examining import examine_all
+from dolmen.store.layout import DIRECTORIES
 from dolmen.store.objects import (
     Commit,
     DirTree,
@@ -25,7 +27,7 @@ from dolmen.store.objects import (
 )
 from dolmen.store.package import parse_index
 from dolmen.store.roots import LEASES, root_name
-from dolmen.store.usage import ObjectName, all_objects
+from dolmen.store.usage import ObjectName
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import StoreError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
@@ -39,10 +41,10 @@ _PIECE = 1 << 20
 class Fault:
     """One thing that is not as it must be.
 
-    `part`: object, ref, pointer, package, tree, deb, root, generation, environment. `what`: what is
-    wrong, a word or a few. `name`: which it is (an object as CHECKSUM.KIND). `path`: where it lies,
-    in an image for objects, in a realised tree, or in the file system. `refs`: what holds the
-    object. `sufferers`: generations and trials, as people name them.
+    `part`: directory, object, ref, pointer, package, tree, deb, root, generation, environment.
+    `what`: what is wrong, a word or a few. `name`: which it is (an object as CHECKSUM.KIND).
+    `path`: where it lies, in an image for objects, in a realised tree, or in the file system.
+    `refs`: what holds the object. `sufferers`: generations and trials, as people name them.
     """
 
     part: str
@@ -72,10 +74,11 @@ def check_store(store: Path, *, quick: bool = False, emit: Emit = ignore) -> Che
     """Check all of a store; `quick`: contents are read only where something was written to."""
     began = monotonic()
     found = Checked()
+    found.faults += _directories(store)
     reading = Reading(Objects(store / "repo"))
     refs = _refs(store, reading, found)
     needed = reading.reach(refs.values())
-    names = sorted(needed | {name for name, _ in all_objects(store / "repo")})
+    names = sorted(needed | _loose(store))
     emit(PhaseStarted(Phase.CHECK, len(names)))
     found.bad = examine_all(
         reading.objects,
@@ -95,6 +98,38 @@ def check_store(store: Path, *, quick: bool = False, emit: Emit = ignore) -> Che
     _roots(store, found)
     _leftovers(store, found)
     emit(PhaseFinished(Phase.CHECK, len(names), monotonic() - began))
+    return found
+
+
+def _directories(store: Path) -> Iterator[Fault]:
+    """The store's own: there, and ours to use."""
+    base = store / "repo/objects"
+    places = [store / name for name in (*DIRECTORIES, "repo/refs/heads", "repo/objects")]
+    places += [path for path in _entries(base) if len(path.name) == 2]
+    for path in places:
+        name = str(path.relative_to(store))
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            yield Fault("directory", "missing", name, str(path))
+            continue
+        except OSError as error:
+            yield Fault("directory", f"unreadable: {error.strerror}", name, str(path))
+            continue
+        if not stat.S_ISDIR(mode):
+            yield Fault("directory", "kind", name, str(path))
+        elif mode & 0o700 != 0o700:
+            yield Fault("directory", "mode", name, str(path))
+
+
+def _loose(store: Path) -> set[ObjectName]:
+    """Every loose object that can be seen."""
+    found: set[ObjectName] = set()
+    for directory in _entries(store / "repo/objects"):
+        for path in _entries(directory) if len(directory.name) == 2 else ():
+            rest, _, kind = path.name.rpartition(".")
+            if SHA256.fullmatch(f"{directory.name}{rest}"):
+                found.add((f"{directory.name}{rest}", kind))
     return found
 
 

@@ -65,6 +65,13 @@ class Mender:
             found = self._quarantine / f"{name}.{secrets.token_hex(3)}"
         return found
 
+    def directory(self, path: Path) -> None:
+        """One of the store's own directories: there, a directory, ours to use."""
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+            self.aside(path)
+        path.mkdir(parents=True, exist_ok=True, mode=0o755)
+        path.chmod(0o755)
+
     # Objects
 
     def in_place(self, checksum: str, kind: str) -> bool:

@@ -188,6 +188,20 @@ def test_refs_pointers_trees(store: Store, whole: Environment) -> None:
     assert kept == ["kept in the quarantine"]
 
 
+def test_directories(store: Store, whole: Environment) -> None:
+    before = everything(store)
+    prefix = objects(store)[0].parent
+    shutil.rmtree(prefix)
+    prefix.write_text("no directory")
+    objects(store)[5].parent.chmod(0)
+    shutil.rmtree(store.images)
+    shutil.rmtree(store.trees)
+    found = mend(store)
+    assert found.left == [], found.reasons
+    after = everything(store)
+    assert after == {n: c for n, c in before.items() if not n.startswith("images/")}
+
+
 def test_dry_run(store: Store, whole: Environment) -> None:
     objects(store)[0].write_bytes(b"x")
     before = everything(store)

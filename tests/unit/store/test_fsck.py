@@ -257,3 +257,21 @@ def test_what_libostree_wrote_is_whole(store: Store, tmp_path: Path) -> None:
     assert run(argv, timeout=60).ok
     assert faults(store) == []
     assert faults(store, quick=True) == []
+
+
+def test_directories(store: Store, image: Image) -> None:
+    for name in ("images", "trees", "repo/refs/heads"):
+        path = store.path / name
+        path.rename(store.path / "away")
+        found = faults(store)
+        assert ("directory", "missing", name) in {(f.part, f.what, f.name) for f in found}
+        path.write_text("")
+        found = faults(store)
+        assert ("directory", "kind", name) in {(f.part, f.what, f.name) for f in found}
+        path.unlink()
+        (store.path / "away").rename(path)
+    prefix = object_of(store, image, "/usr/made").parent
+    prefix.chmod(0o500)
+    assert [(f.part, f.what) for f in faults(store)] == [("directory", "mode")]
+    prefix.chmod(0o755)
+    assert faults(store) == []

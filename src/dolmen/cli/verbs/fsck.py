@@ -31,7 +31,9 @@ def command(context: click.Context, quick: bool) -> None:
     from dolmen.store import Store
 
     current = session()
-    report = check(Store.open(current.store), quick=quick, emit=current.emit)
+    store = Store.open(current.store)
+    with store.locked(emit=current.emit):  # no collector meanwhile
+        report = check(store, quick=quick, emit=current.emit)
     current.close()
     if not report.whole:
         error = damaged(report)
