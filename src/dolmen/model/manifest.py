@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -196,7 +197,7 @@ class _Reader(Reader):
                 hint="use the newer Dolmen that wrote it",
             )
         for key in data.keys() - KEYS:
-            self.fault(key, f"unknown key {key!r}")
+            self.fault(key, f"unknown key {key!r}{_meant(key, KEYS)}")
         suite = self.string(data, "suite", SUITE, "a suite such as bookworm")
         if suite is None and "suite" not in data:
             self.fault("", "key 'suite' is missing, for example: suite = \"bookworm\"")
@@ -249,7 +250,7 @@ class _Reader(Reader):
                 self.fault(name, f"groups: {name} is not a table: write [groups.{name}]")
                 continue
             for key in value.keys() - GROUP_KEYS:
-                self.fault(key, f"unknown key {key!r} in [groups.{name}]")
+                self.fault(key, f"unknown key {key!r} in [groups.{name}]{_meant(key, GROUP_KEYS)}")
             group = Group(name, self.specs(value, "packages", f"groups.{name}."))
             for spec in group.packages:
                 other = given.setdefault((spec.name, spec.architecture), spec)
@@ -264,7 +265,7 @@ class _Reader(Reader):
         for index, item in enumerate(self.tables(data, "debs")):
             self.enter("debs", index)
             for key in item.keys() - DEB_KEYS:
-                self.fault(key, f"unknown key {key!r} in [[debs]]")
+                self.fault(key, f"unknown key {key!r} in [[debs]]{_meant(key, DEB_KEYS)}")
             path = self.string(
                 item, "path", PATH, "a path below this directory, without ./ and ../"
             )
@@ -291,7 +292,7 @@ class _Reader(Reader):
 
     def source(self, data: dict[str, Any]) -> Source:
         for key in data.keys() - SOURCE_KEYS:
-            self.fault(key, f"unknown key {key!r} in [[sources]]")
+            self.fault(key, f"unknown key {key!r} in [[sources]]{_meant(key, SOURCE_KEYS)}")
         for key in ("uris", "suites"):
             if not data.get(key):
                 self.fault("[[sources]]", f"a source has no {key}")
@@ -338,3 +339,12 @@ class _Reader(Reader):
             except ValueError:
                 self.fault("snapshot", f"snapshot is not {what}")
         return value
+
+
+def _meant(key: str, known: Collection[str]) -> str:
+    """The key that somebody who wrote another may have meant, as a question."""
+    import difflib
+
+    close = [name for name in sorted(known) if key.startswith(name) or name.startswith(key)]
+    close += difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close and key else ""

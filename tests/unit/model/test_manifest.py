@@ -184,3 +184,17 @@ def test_packages_round_trip(specs: list[Spec]) -> None:
 def test_any_text_is_a_manifest_or_an_error(text: str) -> None:
     with contextlib.suppress(DeclarationError):
         parse_manifest(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[environment]\nA = 'b'\n", "'env'"),
+        ("package = ['jq']\n", "'packages'"),
+        ("[[sources]]\nuri = ['https://a.example/debian']\nsuites = ['x']\n", "'uris'"),
+    ],
+)
+def test_an_unknown_key_that_is_nearly_a_known_one(text: str, meant: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        parse_manifest(f"suite = 'bookworm'\n{text}")
+    assert any(line.endswith(f"did you mean {meant}?") for line in caught.value.details)

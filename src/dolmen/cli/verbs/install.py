@@ -11,8 +11,8 @@ from dolmen.support.errors import UsageError
 @verb(
     examples="""
         dolmen install python3 curl
-        dolmen install --dir web nodejs=18.20.4+dfsg-1~deb12u1
-        dolmen install gcc/bookworm-backports libc6:i386
+        dolmen install --dir web --suite bookworm nodejs
+        dolmen install nodejs/bookworm  (from that suite; nodejs=VERSION is one version)
         dolmen install --dry-run texlive-base
         dolmen install ./tool_1.0_amd64.deb
         dolmen install --group dev gdb strace
