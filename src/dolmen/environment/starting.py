@@ -27,8 +27,20 @@ def initialise(directory: Path, *, suite: str | None = None) -> Environment:
     text = new_manifest(suite or host_suite())
     parse_manifest(text)
     environment.create_state()
-    write_atomic(environment.manifest, text)
+    write_atomic(environment.manifest, text, mode=0o666 & ~_umask())
     return environment
+
+
+def _umask(status: Path = Path("/proc/self/status")) -> int:
+    """The caller's umask: the manifest may hold variables that are nobody else's business.
+
+    umask(2) could only tell it by changing it, for all threads.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in status.read_text(errors="replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.partition(":")[2], 8)
+    return 0o022
 
 
 def host_suite(os_release: Path = Path("/etc/os-release")) -> str:

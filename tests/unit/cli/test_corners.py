@@ -11,6 +11,7 @@ import pytest
 
 from dolmen.cli.failure import report
 from dolmen.cli.session import Session
+from dolmen.environment import initialise
 from dolmen.support.errors import DeclarationError
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -80,3 +81,13 @@ raise SystemExit(main(["--json", "--dir", {str(closed)!r}, "list"]))
     done = _python(code)
     assert done.returncode == 8
     assert '"reason": "no-directory"' in done.stdout
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_a_new_manifest_heeds_the_umask(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        made = initialise(tmp_path, suite="bookworm")
+    finally:
+        os.umask(before)
+    assert made.manifest.stat().st_mode & 0o777 == mode
