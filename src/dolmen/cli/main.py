@@ -7,12 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from types import FrameType
 
 import click
 
 from dolmen import __version__
+from dolmen.cli.lazy import LazyGroup
 from dolmen.cli.options import common
 from dolmen.cli.session import Session
 from dolmen.support.errors import DolmenError
@@ -64,47 +64,10 @@ _PIPE_BROKEN = 128 + signal.SIGPIPE
 _INTERRUPTED = 128 + signal.SIGINT
 
 
-class LazyGroup(click.Group):
-    """A group that imports a verb's module when the verb is typed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order of the table."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one verb."""
-        found = VERBS.get(cmd_name)
-        if found is None:
-            return None
-        command = import_module(f"dolmen.cli.verbs.{found[0]}").command
-        assert isinstance(command, click.Command)
-        command.name = cmd_name
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; a misspelt one is answered by the nearest."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            raise click.UsageError(
-                f"there is no command {args[0][:40]!r}"
-                + (f"; did you mean {near[0]!r}?" if near else ""),
-                ctx,
-            ) from None
-
-
 @click.group(
     cls=LazyGroup,
+    package="dolmen.cli.verbs",
+    table=VERBS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`dolmen COMMAND --help` has examples.",
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
+from dolmen.cli.lazy import LazyGroup
 from dolmen.cli.storing import options
 
 #: Verb -> (module here, one line of help).
@@ -34,31 +33,10 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-class StoreGroup(click.Group):
-    """Verbs are imported when they are typed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order of the table."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one verb."""
-        found = VERBS.get(cmd_name)
-        if found is None:
-            return None
-        verb = import_module(f"{__name__}.{found[0]}").command
-        assert isinstance(verb, click.Command)
-        verb.name = cmd_name
-        return verb
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
-
-
 @click.group(
-    cls=StoreGroup,
+    cls=LazyGroup,
+    package=__name__,
+    table=VERBS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nExamples:\n"
     "  dolmen store --repo=repo init\n"
