@@ -187,7 +187,7 @@ class Listener:
                 self._draw(phase, 0, self._totals.get(phase, 0), "", "")
 
     def _write_json(self, event: Event) -> None:
-        from dolmen.cli.session import plain
+        from dolmen.cli.plain import plain
 
         value = {"event": type(event).__name__, **plain(event)}
         text.write_line(sys.stderr, json.dumps(value, ensure_ascii=True))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dolmen.cli import text
+from dolmen.cli.plain import plain
 
 if TYPE_CHECKING:
     from dolmen.cli.progress import Listener
@@ -80,18 +79,3 @@ class Session:
             import json
 
             text.write_line(sys.stdout, json.dumps(plain(value), ensure_ascii=True))
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON knows it: dataclasses become objects, paths strings."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, Enum):
-        return value.name.lower()
-    if isinstance(value, Path):
-        return os.fspath(value)
-    return value

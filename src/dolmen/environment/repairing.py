@@ -21,8 +21,9 @@ from dolmen.image import build as build_image
 from dolmen.image import image_key
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.store import Image, Store
-from dolmen.store.fsck import Fault, Reading, file_digest
+from dolmen.store.fsck import Fault, file_digest
 from dolmen.store.mending import Mender
+from dolmen.store.reading import Reading
 from dolmen.store.realised import check_tree
 from dolmen.store.roots import Lease, root_name
 from dolmen.store.usage import ObjectName

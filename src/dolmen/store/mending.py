@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dolmen.store.examining import disk_mode, examine, examine_path
-from dolmen.store.fsck import Reading
 from dolmen.store.objects import XATTR, Objects, file_header, root_checksum
+from dolmen.store.reading import Reading
 from dolmen.store.store import Store
 from dolmen.store.transaction import sync_file_system
 from dolmen.store.usage import ObjectName, all_objects

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dolmen.store.examining import disk_mode
-from dolmen.store.fsck import Reading
 from dolmen.store.objects import decode_dirmeta, file_header
+from dolmen.store.reading import Reading
 from dolmen.store.usage import ObjectName
 from dolmen.support.errors import StoreError
 

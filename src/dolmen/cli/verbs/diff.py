@@ -75,7 +75,7 @@ def command(
 
 
 def _value(found: object) -> dict[str, object]:
-    from dolmen.cli.session import plain
+    from dolmen.cli.plain import plain
     from dolmen.environment.differing import Difference
 
     assert isinstance(found, Difference)
