@@ -81,6 +81,8 @@ def render(results: Mapping[str, Result], filesystem: str) -> str:
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with file system {filesystem}:",
         "",
         *(f"- {line}" for line in machine()),
+        f"- load average of the last 15 minutes at the end: {os.getloadavg()[2]:.1f} "
+        "(above 1 the machine had other work: read the ratios)",
         "",
         "| work | Dolmen | peer | times faster | more | aim |",
         "|---|---|---|---|---|---|",
