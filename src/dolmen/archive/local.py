@@ -16,6 +16,7 @@ from typing import Any
 from dolmen.archive.requests import Request
 from dolmen.archive.universe import Universe
 from dolmen.model import Spec
+from dolmen.model.lock import CARRIED_FIELDS
 from dolmen.model.package import LOCAL
 from dolmen.model.stanza import Stanza, parse_stanzas, render_stanza
 from dolmen.support.errors import SolveError
@@ -30,16 +31,7 @@ _FIELDS = (
     "Multi-Arch",
     "Maintainer",
     "Installed-Size",
-    "Pre-Depends",
-    "Depends",
-    "Recommends",
-    "Suggests",
-    "Provides",
-    "Conflicts",
-    "Breaks",
-    "Replaces",
-    "Section",
-    "Priority",
+    *CARRIED_FIELDS,
     "Description",
 )
 

@@ -14,23 +14,11 @@ from typing import Any
 import apt_pkg
 
 from dolmen.archive.release import Release
+from dolmen.model.lock import CARRIED_FIELDS
 from dolmen.model.package import LOCAL
 from dolmen.model.spec import PACKAGE_NAME
 from dolmen.support.errors import ArchiveError
 
-#: Fields that a lock carries beside its own; the relations are what image building needs.
-_FIELDS = (
-    "Pre-Depends",
-    "Depends",
-    "Recommends",
-    "Suggests",
-    "Provides",
-    "Conflicts",
-    "Breaks",
-    "Replaces",
-    "Section",
-    "Priority",
-)
 _VERSION = re.compile(r"(?:[0-9]+:)?[0-9A-Za-z][A-Za-z0-9.+~-]*")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SOURCE = re.compile(rf"{PACKAGE_NAME.pattern}(?: \({_VERSION.pattern}\))?")
@@ -108,7 +96,7 @@ class Records:
         installed = section.get("Installed-Size", "")
         source = section.get("Source", "")
         multi_arch = section.get("Multi-Arch", "")
-        fields = [(field, _clean(section.get(field, ""))) for field in _FIELDS]
+        fields = [(field, _clean(section.get(field, ""))) for field in CARRIED_FIELDS]
         fields.append(("Description", _clean(section.get("Description", "").split("\n")[0])))
         return {
             "name": name,

@@ -53,7 +53,8 @@ _FIXED = (
     "Size",
     "SHA256",
 )
-_FREE = (
+#: Fields of a package that a lock carries on as they are, beside its description.
+CARRIED_FIELDS = (
     "Pre-Depends",
     "Depends",
     "Recommends",
@@ -64,8 +65,8 @@ _FREE = (
     "Replaces",
     "Section",
     "Priority",
-    "Description",
 )
+_FREE = (*CARRIED_FIELDS, "Description")
 _HEADER = (
     "Dolmen-Lock",
     "Suite",
