@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("environment",),
+    ("environment", "system"),
     ("image",),
     ("archive", "store", "sandbox"),
     ("model",),

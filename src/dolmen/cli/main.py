@@ -57,6 +57,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tree": ("tree", "Show the tree of dependencies"),
     "schema": ("schema", "Print the JSON schema of dolmen.toml"),
     "store": ("store", "Keep trees as history: what ostree does, on any repository"),
+    "system": ("system", "Build systems that boot, and change them all or nothing"),
     "doctor": ("doctor", "Try what Dolmen needs from this host"),
 }
 

@@ -1,0 +1,31 @@
+"""`dolmen system`: a Debian that boots immutable, updates all or nothing, and rolls back."""
+
+from __future__ import annotations
+
+import click
+
+from dolmen.cli.lazy import LazyGroup
+from dolmen.cli.options import common
+
+#: Verb -> (module here, one line of help), in the order of the help: what makes images first, then
+#: what a machine does.
+VERBS: dict[str, tuple[str, str]] = {}
+
+
+@click.group(
+    cls=LazyGroup,
+    package=__name__,
+    table=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExamples:\n"
+    "  dolmen system image -o disk.raw    (in a directory with a manifest that has [system])\n"
+    "  dolmen system status               (the others on the machine itself, as root)\n"
+    "  dolmen system upgrade --reboot",
+)
+@common
+def command() -> None:
+    """Build a whole system, boot it, and keep it up to date: all of an update or nothing.
+
+    A manifest with a [system] table is what it is made from. On the machine each change is a new
+    deployment with a boot entry of its own; what runs stays as it is until the next start.
+    """
