@@ -22,7 +22,14 @@ from pathlib import Path
 from dolmen.store.objects import Objects
 from dolmen.store.roots import Needs
 from dolmen.store.transaction import sync_file_system
-from dolmen.store.usage import Inventory, all_objects, disk_size, own_size, whole_size
+from dolmen.store.usage import (
+    Inventory,
+    all_objects,
+    ancestors,
+    disk_size,
+    own_size,
+    whole_size,
+)
 from dolmen.support.clock import monotonic, wall
 from dolmen.support.events import (
     Emit,
@@ -127,6 +134,11 @@ class _Collection:
         refs = self.refs()
         self.pointers()
         kept = {commit for name, commit in refs.items() if not self.may_go(name)}
+        objects = Objects(self.repo)
+        for name, commit in refs.items():
+            if name.split("/")[0] not in OURS:
+                # A branch is its history; what is ours has none.
+                kept.update(ancestors(objects, commit))
         gone = [name for name in refs if self.may_go(name)]
         for name in gone:
             self.count(name.split("/")[0], self.repo / "refs/heads" / name)

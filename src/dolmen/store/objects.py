@@ -37,10 +37,11 @@ class DirTree:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The two checksums a commit points at."""
+    """The two checksums a commit points at, and the commit before it."""
 
     tree: Sha256
     meta: Sha256
+    parent: Sha256 | None = None
 
 
 def digest(data: bytes) -> Sha256:
@@ -125,7 +126,8 @@ def decode_commit(data: bytes) -> Commit:
     ]
     start = ends[4] + -ends[4] % 8 + 8
     tree, meta = data[start : ends[5]], data[ends[5] : len(data) - count * width]
-    return Commit(_hex(tree), _hex(meta))
+    before = data[ends[0] : ends[1]]
+    return Commit(_hex(tree), _hex(meta), _hex(before) if before else None)
 
 
 class Objects:

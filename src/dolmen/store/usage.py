@@ -85,6 +85,21 @@ class Inventory:
         return self._trees[checksum]
 
 
+def ancestors(objects: Objects, commit: str) -> Iterator[str]:
+    """The commits before a commit, as far as they are here and can be read."""
+    seen = {commit}
+    while True:
+        try:
+            before = objects.commit(commit).parent
+        except StoreError:
+            return
+        if before is None or before in seen or not objects.has(before, "commit"):
+            return
+        seen.add(before)
+        yield before
+        commit = before
+
+
 def all_objects(repo: Path) -> Iterator[tuple[ObjectName, str]]:
     """Every loose object of a repository with its path."""
     try:

@@ -180,6 +180,26 @@ def test_foreign_refs_are_roots(world: World) -> None:
     assert not found.damaged
 
 
+def test_a_branch_is_its_history(world: World) -> None:
+    from dolmen.store.history.committing import Source, Wish, commit
+    from dolmen.store.history.repository import History
+
+    history = History.open(world.store.path / "repo")
+    tree = world.store.path.parent / "tree"
+    tree.mkdir(exist_ok=True)
+    commits = []
+    for text in ("one", "two", "three"):
+        (tree / "file").write_text(text)
+        wish = Wish([Source("dir", str(tree))], branch="mine", subject=text, sync=False)
+        commits.append(commit(history, wish).checksum)
+    world.collect(world.needs("one"))
+    found = world.store.inventory()
+    for checksum, kind in found.reach(commits):
+        assert os.path.lexists(world.store._objects.path(checksum, kind))
+    assert not found.damaged
+    assert history.path.joinpath("refs/heads/mine").read_text().strip() == commits[-1]
+
+
 def test_when_it_cannot_be_told_images_stay(world: World) -> None:
     world.collect(Needs(everything=True))
     world.whole("one")
