@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 from dolmen.model import Sha256
 from dolmen.store import objects
-from dolmen.store.checkout import checkout
+from dolmen.store.checkout import Wanted, checkout
 from dolmen.store.failures import translated
 from dolmen.store.image import Image
+from dolmen.store.objects import Attributes
 from dolmen.store.package import PackageTree
 from dolmen.store.transaction import Transaction
 from dolmen.store.tree import Directory
@@ -22,8 +24,9 @@ from dolmen.support.errors import PackageError, StoreError
 class TreeBuilder:
     """A tree in the making, inside one transaction; leaving without `commit` drops it.
 
-    Paths are those of the tree ("usr/bin/x", a leading slash is allowed). Owners are always 0:0,
-    there are no extended attributes, and setuid and setgid bits are cleared.
+    Paths are those of the tree ("usr/bin/x", a leading slash is allowed). Unless somebody says
+    otherwise (`give`, `owners` of `apply_upper`), owners are 0:0, there are no extended attributes,
+    and setuid and setgid bits are cleared.
     """
 
     _transaction: Transaction
@@ -120,6 +123,64 @@ class TreeBuilder:
         """Take away a path with all below it; False when it was not there."""
         return self._root.remove(_clean(path))
 
+    def move(self, old: str, new: str) -> bool:
+        """Take what is at `old` to `new`, replacing what was there; False when there is nothing."""
+        found = self._root.find(_clean(old))
+        if found is None:
+            return False
+        self._root.remove(_clean(old))
+        with _not_through_files(new):
+            self._root.place(_clean(new), found)
+        return True
+
+    def give(
+        self, path: str, mode: int, uid: int, gid: int, xattrs: tuple[tuple[str, bytes], ...] = ()
+    ) -> bool:
+        """Change owner and permission bits (all twelve) of what is there; a link keeps its mode.
+
+        Extended attributes are for files only. False when there is nothing at `path`.
+        """
+        found = self._root.find(_clean(path))
+        if found is None:
+            return False
+        if isinstance(found, Directory):
+            found.set_attributes(mode, uid, gid)
+            return True
+        transaction = self._transaction
+        content = transaction.objects.read(found)
+        if transaction.objects.link_target(found) is not None:
+            link = content.removesuffix(b"\0").decode()
+            self._place(path, transaction.write_symlink(link, uid, gid))
+        else:
+            attributes = Attributes(stat.S_IFREG | mode, uid, gid, tuple(sorted(xattrs)))
+            self._place(path, transaction.write_owned(content, attributes))
+        return True
+
+    def attributes(self, path: str) -> Attributes | None:
+        """Mode and owner of what is at `path`, None where there is nothing."""
+        found = self._root.find(_clean(path))
+        if isinstance(found, Directory):
+            return found.attributes()
+        return None if found is None else self._transaction.objects.attributes(found)
+
+    def read(self, path: str) -> bytes | None:
+        """The content of the regular file at `path`, None for anything else."""
+        found = self.find(path)
+        if found is None or self.link_target(found) is not None:
+            return None
+        return self._transaction.objects.read(found)
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, Attributes]]:
+        """Everything below a directory, sorted, a directory before what it holds."""
+        root = self._root.find(_clean(path)) if _clean(path) else self._root
+        if isinstance(root, Directory):
+            prefix = f"{_clean(path)}/" if _clean(path) else ""
+            for name, found in root.walk(prefix):
+                if isinstance(found, Directory):
+                    yield name, found.attributes()
+                else:
+                    yield name, self._transaction.objects.attributes(found)
+
     def find(self, path: str) -> Sha256 | None:
         """The object of the file or symbolic link at `path`; None for directories and nothing."""
         found = self._root.find(_clean(path))
@@ -134,17 +195,22 @@ class TreeBuilder:
         return isinstance(self._root.find(_clean(path)), Directory)
 
     def apply_upper(
-        self, upper: Path, *, drop: Callable[[str], bool] = lambda _path: False
+        self,
+        upper: Path,
+        *,
+        drop: Callable[[str], bool] = lambda _path: False,
+        owners: Mapping[str, Attributes] | None = None,
     ) -> None:
         """Lay an overlay's upper directory (userxattr or not) over the tree.
 
         Whiteouts remove, opaque directories replace, sockets and fifos are passed over, files
         that are links to one inode are read once. `drop(path)`: paths (with a leading slash) that
         the tree shall not have, if the overlay changed them; directories with all below them.
+        `owners`: what is true of paths (with a leading slash) instead of what is on the disk.
         """
         from dolmen.store.upper import apply_upper
 
-        apply_upper(self._transaction, self._root, upper, drop)
+        apply_upper(self._transaction, self._root, upper, drop, owners)
 
     def keep(self, ref: str, files: Mapping[str, bytes]) -> None:
         """Commit a small tree of its own beside this one; both become visible with `commit`."""
@@ -155,21 +221,38 @@ class TreeBuilder:
         commit = self._transaction.write_metadata("commit", objects.encode_commit(tree, meta))
         self._kept.append((ref, commit))
 
-    def checkout(self, destination: Path) -> None:
+    def checkout(self, destination: Path, *, wanted: Wanted | None = None) -> None:
         """The tree as it is now, as hard links, without making anything visible in the store.
 
         Time stamps are 0. `destination` must not exist; it stays usable after `commit`, too.
+        `wanted` takes what links cannot have (see `store.checkout`).
         """
         tree, meta = self._root.write(self._transaction)
         with translated("checkout"):
-            checkout(self._transaction.objects, tree, meta, destination)
+            checkout(self._transaction.objects, tree, meta, destination, wanted=wanted)
 
-    def commit(self, ref: str | None = None) -> Image:
-        """Store the tree durably; time stamp 0, no parent, no bindings. Ends the transaction."""
+    def commit(
+        self,
+        ref: str | None = None,
+        *,
+        metadata: Mapping[str, str | int | bool] | None = None,
+        subject: str = "",
+        timestamp: int = 0,
+    ) -> Image:
+        """Store the tree durably; no parent, no bindings. Ends the transaction.
+
+        `metadata`: the commit's, strings, booleans or 64-bit numbers by key; `timestamp`: seconds.
+        """
         if not self._open:
             raise StoreError("the tree was committed already", reason="internal")
         tree, meta = self._root.write(self._transaction)
-        commit = self._transaction.write_metadata("commit", objects.encode_commit(tree, meta))
+        if metadata or timestamp:
+            from dolmen.store.commits import encode_full_commit
+
+            data = encode_full_commit(tree, meta, metadata or {}, subject, timestamp)
+        else:
+            data = objects.encode_commit(tree, meta, subject=subject)
+        commit = self._transaction.write_metadata("commit", data)
         refs = [*self._kept, *([(ref, commit)] if ref else [])]
         self._transaction.finish(refs)
         self._open = False

@@ -13,44 +13,74 @@ import os
 import stat
 from pathlib import Path
 
-from dolmen.store.objects import Objects
+from dolmen.store.objects import Attributes, Objects
+
+#: What links to objects cannot have, by path ("." for the root): copies wait to be given it.
+Wanted = dict[str, Attributes]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def checkout(objects: Objects, tree: str, meta: str, destination: Path) -> None:
+def checkout(
+    objects: Objects, tree: str, meta: str, destination: Path, *, wanted: Wanted | None = None
+) -> None:
     """Make `destination`, which must not exist, from a dirtree and its dirmeta. Not durable.
 
-    Raises OSError, and StoreError ("object-missing", "object-damaged").
+    All is ours, with the modes of the repository's files. With `wanted`, whatever should have other
+    owners, modes or extended attributes becomes a copy and is noted there; who has the ids mapped
+    can give them afterwards. Raises OSError, and StoreError ("object-missing", "object-damaged").
     """
-    _directory(objects, tree, meta, os.fspath(destination))
+    _Checkout(objects, wanted).directory(tree, meta, os.fspath(destination), "")
 
 
-def _directory(objects: Objects, tree: str, meta: str, path: str) -> None:
-    content = objects.dirtree(tree)
-    os.mkdir(path, 0o700)
-    for name, (child, child_meta) in content.dirs.items():
-        _directory(objects, child, child_meta, f"{path}/{name}")
-    for name, checksum in content.files.items():
-        _file(objects, checksum, f"{path}/{name}")
-    os.chmod(path, objects.dirmeta(meta))
-    os.utime(path, (0, 0))
+class _Checkout:
+    def __init__(self, objects: Objects, wanted: Wanted | None) -> None:
+        self.objects = objects
+        self.wanted = wanted
 
+    def directory(self, tree: str, meta: str, path: str, name: str) -> None:
+        objects = self.objects
+        content = objects.dirtree(tree)
+        os.mkdir(path, 0o700)
+        for child_name, (child, child_meta) in content.dirs.items():
+            below = f"{name}/{child_name}" if name else child_name
+            self.directory(child, child_meta, f"{path}/{child_name}", below)
+        for child_name, checksum in content.files.items():
+            below = f"{name}/{child_name}" if name else child_name
+            self.file(checksum, f"{path}/{child_name}", below)
+        mode = objects.dirmeta(meta)
+        if self.wanted is not None:
+            attributes = objects.directory_attributes(meta)
+            if attributes.uid or attributes.gid or mode & 0o6000:
+                self.wanted[name or "."] = attributes
+                mode &= 0o1777
+        os.chmod(path, mode)
+        os.utime(path, (0, 0))
 
-def _file(objects: Objects, checksum: str, path: str) -> None:
-    mode = objects.mode(checksum)
-    if stat.S_ISLNK(mode):
-        os.symlink(objects.read_link(checksum), path)
-        os.utime(path, (0, 0), follow_symlinks=False)
-        return
-    source = objects.path(checksum, "file")
-    try:
-        os.link(source, path)
-    except OSError as error:
-        # ext4 knows 65000 links; the object of the empty file has that many in a big store.
-        if error.errno != errno.EMLINK:
-            raise
-        _copy(source, path)
+    def file(self, checksum: str, path: str, name: str) -> None:
+        objects = self.objects
+        if self.wanted is None:
+            mode, is_plain = objects.mode(checksum), True
+        else:
+            attributes = objects.attributes(checksum)
+            mode, is_plain = attributes.mode, attributes.is_plain
+            if not is_plain:
+                self.wanted[name] = attributes
+        if stat.S_ISLNK(mode):
+            os.symlink(objects.read_link(checksum), path)
+            os.utime(path, (0, 0), follow_symlinks=False)
+            return
+        source = objects.path(checksum, "file")
+        if not is_plain:
+            _copy(source, path)
+            return
+        try:
+            os.link(source, path)
+        except OSError as error:
+            # ext4 knows 65000 links; the object of the empty file has that many in a big store.
+            if error.errno != errno.EMLINK:
+                raise
+            _copy(source, path)
 
 
 def _copy(source: str, path: str) -> None:

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 
-from dolmen.store.objects import XATTR, Objects, file_header
+from dolmen.store.objects import XATTR, Attributes, Objects, decode_attributes, full_header
 from dolmen.store.usage import ObjectName
 
 _PIECE = 1 << 20
@@ -59,16 +59,17 @@ def _examine(fd: int, checksum: str, kind: str, quick: bool) -> str:
         wanted, hashed = _METADATA_MODE, hashlib.sha256()
         written = True  # they are small
     elif kind == "file":
-        mode = _attribute(fd)
-        wanted = disk_mode(mode)
+        attributes = _attribute(fd)
+        mode = attributes.mode
+        wanted = attributes.disk_mode
         written = status.st_mtime_ns != 0
         if stat.S_ISLNK(mode):
             target = os.pread(fd, 1 << 16, 0)
             if target[-1:] != b"\0":
                 return "content"
-            hashed = hashlib.sha256(file_header(mode, target[:-1].decode()))
+            hashed = hashlib.sha256(full_header(attributes, target[:-1].decode()))
         else:
-            hashed = hashlib.sha256(file_header(mode))
+            hashed = hashlib.sha256(full_header(attributes))
     else:
         return ""  # detached: nothing says what it should be
     if not quick or written:
@@ -91,12 +92,11 @@ def disk_mode(mode: int) -> int:
     return 0o644 if stat.S_ISLNK(mode) else mode & 0o775 | 0o400
 
 
-def _attribute(fd: int) -> int:
-    data = os.getxattr(fd, XATTR)
-    mode = int.from_bytes(data[8:12], "big")
-    if len(data) != 12 or data[:8] != bytes(8) or not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+def _attribute(fd: int) -> Attributes:
+    found = decode_attributes(os.getxattr(fd, XATTR))
+    if not (stat.S_ISREG(found.mode) or stat.S_ISLNK(found.mode)):
         raise ValueError("no attribute of ours")
-    return mode
+    return found
 
 
 def examine_all(

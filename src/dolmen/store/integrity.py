@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dolmen.store.objects import Objects, decode_commit, decode_dirtree, digest, file_header
+from dolmen.store.objects import Objects, decode_commit, decode_dirtree, digest, full_header
 from dolmen.support.errors import StoreError
 
 _PIECE = 1 << 20
@@ -79,14 +79,14 @@ class _Check:
 
     def _file(self, checksum: str) -> str:
         try:
-            mode = self._objects.mode(checksum)
+            attributes = self._objects.attributes(checksum)
             with open(self._objects.path(checksum, "file"), "rb") as stream:
                 status = os.fstat(stream.fileno())
-                if stat.S_ISLNK(mode):
+                if stat.S_ISLNK(attributes.mode):
                     target = stream.read().removesuffix(b"\0").decode()
-                    hashed = hashlib.sha256(file_header(mode, target))
+                    hashed = hashlib.sha256(full_header(attributes, target))
                 else:
-                    hashed = hashlib.sha256(file_header(mode))
+                    hashed = hashlib.sha256(full_header(attributes))
                     while piece := stream.read(_PIECE):
                         hashed.update(piece)
         except StoreError as error:
@@ -95,5 +95,4 @@ class _Check:
             return "content"
         if hashed.hexdigest() != checksum:
             return "content"
-        wanted = 0o644 if stat.S_ISLNK(mode) else mode & 0o775 | 0o400
-        return "" if stat.S_IMODE(status.st_mode) == wanted else "mode"
+        return "" if stat.S_IMODE(status.st_mode) == attributes.disk_mode else "mode"

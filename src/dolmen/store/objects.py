@@ -13,7 +13,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,48 @@ DIRMETA_TYPE = "(uuua(ayay))"
 COMMIT_TYPE = "(a{sv}aya(say)sstayay)"
 
 XATTR = "user.ostreemeta"
+
+Xattrs = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a commit says of a file or directory beside its content: mode with type bits, owner,
+    extended attributes (sorted by name). Canonical ones are of 0:0, without any of the last."""
+
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    xattrs: Xattrs = ()
+
+    def encode(self) -> bytes:
+        """`(uuua(ayay))`: a dirmeta, and the attribute `user.ostreemeta` of a file."""
+        return _numbers(self.uid, self.gid, self.mode) + _encode_xattrs(self.xattrs)
+
+    @property
+    def permissions(self) -> int:
+        """The mode without type bits."""
+        return stat.S_IMODE(self.mode)
+
+    @property
+    def disk_mode(self) -> int:
+        """The permission bits that its file has in a bare-user repository."""
+        return 0o644 if stat.S_ISLNK(self.mode) else self.mode & 0o775 | 0o400
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a hard link to its object has all of them already."""
+        if stat.S_ISLNK(self.mode):
+            return not (self.uid or self.gid or self.xattrs)
+        return self == Attributes(stat.S_IFMT(self.mode) | self.disk_mode)
+
+
+def decode_attributes(data: bytes) -> Attributes:
+    """Read a dirmeta or `user.ostreemeta`; raises ValueError when it is none."""
+    if len(data) < 12:
+        raise ValueError("too short")
+    uid, gid, mode = (int.from_bytes(data[i : i + 4], "big") for i in (0, 4, 8))
+    return Attributes(mode, uid, gid, _decode_xattrs(data[12:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +98,16 @@ def root_checksum(tree: str, meta: str) -> Sha256:
 
 def file_header(mode: int, target: str = "") -> bytes:
     """What libostree hashes before the content of a file of 0:0 without extended attributes."""
-    text = target.encode() + b"\0"
-    header = bytes(8) + mode.to_bytes(4, "big") + bytes(4) + text
-    header += _offsets(len(header), [len(header)])
+    return full_header(Attributes(mode), target)
+
+
+def full_header(attributes: Attributes, target: str = "") -> bytes:
+    """What libostree hashes before a file's content: `(uuuusa(ayay))` behind its length."""
+    header = _numbers(attributes.uid, attributes.gid, attributes.mode, 0)
+    header += target.encode() + b"\0"
+    end = len(header)
+    header += _encode_xattrs(attributes.xattrs)
+    header += _offsets(len(header), [end])
     return len(header).to_bytes(4, "big") + bytes(4) + header
 
 
@@ -177,6 +226,26 @@ class Objects:
         """A directory's permission bits."""
         return decode_dirmeta(self.read(checksum, "dirmeta"))
 
+    def directory_attributes(self, checksum: str) -> Attributes:
+        """All that a dirmeta says; raises StoreError ("object-missing", "object-damaged")."""
+        data = self.read(checksum, "dirmeta")
+        try:
+            return decode_attributes(data)
+        except (ValueError, IndexError):
+            raise _damaged(checksum, "dirmeta") from None
+
+    def attributes(self, checksum: str) -> Attributes:
+        """All that a commit says of a file or symbolic link beside its content.
+
+        Raises StoreError ("object-missing", "object-damaged").
+        """
+        try:
+            return decode_attributes(os.getxattr(self.path(checksum, "file"), XATTR))
+        except OSError as error:
+            raise _unreadable(checksum, "file", error) from None
+        except (ValueError, IndexError):
+            raise _damaged(checksum, "file") from None
+
     def commit(self, checksum: str) -> Commit:
         """A commit; raises StoreError ("object-missing", "object-damaged")."""
         data = self.read(checksum, "commit")
@@ -229,6 +298,22 @@ def _damaged(checksum: str, kind: str) -> StoreError:
         reason="object-damaged",
         hint="see what else is damaged: dolmen fsck",
     )
+
+
+def _numbers(*values: int) -> bytes:
+    return b"".join(value.to_bytes(4, "big") for value in values)
+
+
+def _encode_xattrs(xattrs: Iterable[tuple[str, bytes]]) -> bytes:
+    return _array(_tuple(name.encode() + b"\0", value) for name, value in sorted(xattrs))
+
+
+def _decode_xattrs(data: bytes) -> Xattrs:
+    found = []
+    for item in _split_array(data):
+        name, value = _split_tuple(item, 2)
+        found.append((_name(name), value))
+    return tuple(found)
 
 
 def _hex(data: bytes) -> Sha256:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dolmen.store.examining import disk_mode
-from dolmen.store.objects import decode_dirmeta, file_header
+from dolmen.store.objects import decode_dirmeta, full_header
 from dolmen.store.reading import Reading
 from dolmen.store.usage import ObjectName
 from dolmen.support.errors import StoreError
@@ -109,7 +109,7 @@ class _Comparison:
         # A copy, as where the object has as many links as the file system can hold.
         if self.quick:
             return "" if status.st_mtime_ns == 0 else "content"
-        hashed = hashlib.sha256(file_header(mode))
+        hashed = hashlib.sha256(full_header(self.objects.attributes(checksum)))
         with open(path, "rb") as stream:
             while piece := stream.read(_PIECE):
                 hashed.update(piece)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from dolmen.model import Sha256
 from dolmen.store import objects
 from dolmen.store.failures import translated
-from dolmen.store.objects import XATTR, Objects
+from dolmen.store.objects import XATTR, Attributes, Objects
 from dolmen.store.scratch import drop_scratch, make_scratch
 
 if TYPE_CHECKING:
@@ -53,24 +53,32 @@ class Transaction:
             self._directory, self._fd = make_scratch(tmp)
         self.objects = Objects(path, self._directory)
         self._staging = os.fspath(self._directory)
-        self._headers: dict[int, tuple[_Hash, bytes]] = {}
+        self._headers: dict[Attributes, tuple[_Hash, bytes]] = {}
         self._open = True
 
     def write_file(self, content: bytes, mode: int) -> Sha256:
         """A regular file of 0:0 (`mode`: permission bits); returns the object's checksum."""
-        header, attribute = self._header(stat.S_IFREG | mode)
+        return self.write_owned(content, Attributes(stat.S_IFREG | mode))
+
+    def write_owned(self, content: bytes, attributes: Attributes) -> Sha256:
+        """A regular file with these attributes; returns the object's checksum."""
+        header, attribute = self._header(attributes)
         digest = header.copy()
         digest.update(content)
         checksum = Sha256(digest.hexdigest())
         if not self.objects.has(checksum, "file"):
             with translated("write"), _once(), self._create(checksum, "file") as fd:
                 _write(fd, content)
-                _finish_file(fd, attribute, mode)
+                _finish_file(fd, attribute, attributes.mode)
         return checksum
 
     def write_stream(self, pieces: Iterable[bytes], size: int, mode: int) -> Sha256:
-        """A regular file whose `size` bytes come in pieces."""
-        header, attribute = self._header(stat.S_IFREG | mode)
+        """A regular file of 0:0 whose `size` bytes come in pieces."""
+        return self.stream_owned(pieces, size, Attributes(stat.S_IFREG | mode))
+
+    def stream_owned(self, pieces: Iterable[bytes], size: int, attributes: Attributes) -> Sha256:
+        """A regular file with these attributes, whose `size` bytes come in pieces."""
+        header, attribute = self._header(attributes)
         digest = header.copy()
         temporary = f"{self._staging}/{secrets.token_hex(8)}"
         with translated("write"):
@@ -80,7 +88,7 @@ class Transaction:
                     digest.update(piece)
                     size -= len(piece)
                     _write(fd, piece)
-                _finish_file(fd, attribute, mode)
+                _finish_file(fd, attribute, attributes.mode)
                 # Starts writing it out now, beside the decompression of the next, so that the
                 # sync at the end finds less to do.
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -95,13 +103,14 @@ class Transaction:
                 os.rename(temporary, self._staged(checksum, "file"))
         return checksum
 
-    def write_symlink(self, target: str) -> Sha256:
+    def write_symlink(self, target: str, uid: int = 0, gid: int = 0) -> Sha256:
         """A symbolic link; returns the object's checksum."""
-        checksum = objects.digest(objects.file_header(_LINK_MODE, target))
+        attributes = Attributes(_LINK_MODE, uid, gid)
+        checksum = objects.digest(objects.full_header(attributes, target))
         if not self.objects.has(checksum, "file"):
             with translated("write"), _once(), self._create(checksum, "file") as fd:
                 _write(fd, target.encode() + b"\0")  # as libostree writes it
-                _finish_file(fd, bytes(8) + _LINK_MODE.to_bytes(4, "big"), 0o644)
+                _finish_file(fd, attributes.encode(), 0o644)
         return checksum
 
     def write_metadata(self, kind: str, data: bytes) -> Sha256:
@@ -135,12 +144,11 @@ class Transaction:
             with contextlib.suppress(OSError):
                 drop_scratch(self._directory, self._fd)
 
-    def _header(self, mode: int) -> tuple[_Hash, bytes]:
-        found = self._headers.get(mode)
+    def _header(self, attributes: Attributes) -> tuple[_Hash, bytes]:
+        found = self._headers.get(attributes)
         if found is None:
-            attribute = bytes(8) + mode.to_bytes(4, "big")
-            found = (hashlib.sha256(objects.file_header(mode)), attribute)
-            self._headers[mode] = found
+            found = (hashlib.sha256(objects.full_header(attributes)), attributes.encode())
+            self._headers[attributes] = found
         return found
 
     def _staged(self, checksum: str, kind: str) -> str:

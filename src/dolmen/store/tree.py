@@ -7,12 +7,12 @@ of its calls through introspection costs more than our whole merge of a small di
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from typing import Protocol
 
 from dolmen.model import Sha256
-from dolmen.store import objects
-from dolmen.store.objects import Objects
+from dolmen.store.objects import Attributes, Objects, encode_dirtree
 
 
 class MetadataWriter(Protocol):
@@ -26,7 +26,7 @@ class MetadataWriter(Protocol):
 class Directory:
     """One directory; mutable. Paths given to its methods are relative and clean ("usr/bin/x")."""
 
-    __slots__ = ("_dirs", "_files", "_objects", "_tree", "meta", "mode")
+    __slots__ = ("_dirs", "_files", "_objects", "_tree", "meta", "mode", "owner")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Directory:
         #: The dirmeta object; None means that `mode` is to be written at the end.
         self.meta = meta
         self.mode = mode
+        self.owner = (0, 0)
 
     @property
     def unread(self) -> bool:
@@ -130,8 +131,18 @@ class Directory:
         return (here._files.pop(name, None) or here._dirs.pop(name, None)) is not None
 
     def set_mode(self, mode: int) -> None:
-        """Change the directory's own permission bits."""
-        self.mode, self.meta = mode, None
+        """Change the directory's own permission bits; it belongs to 0:0 then."""
+        self.set_attributes(mode, 0, 0)
+
+    def set_attributes(self, mode: int, uid: int, gid: int) -> None:
+        """Change the directory's own permission bits and owner."""
+        self.mode, self.owner, self.meta = mode, (uid, gid), None
+
+    def attributes(self) -> Attributes:
+        """The directory's own mode and owner."""
+        if self.meta is not None:
+            return self._objects.directory_attributes(self.meta)
+        return Attributes(stat.S_IFDIR | self.mode, *self.owner)
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Directory | Sha256]]:
         """Everything below, sorted, a directory before what it holds; paths are relative."""
@@ -148,10 +159,10 @@ class Directory:
         """Store it; returns the checksums of its dirtree and its dirmeta."""
         meta = self.meta
         if meta is None:
-            meta = self.meta = writer.write_metadata("dirmeta", objects.encode_dirmeta(self.mode))
+            meta = self.meta = writer.write_metadata("dirmeta", self.attributes().encode())
         if self._tree is None:
             dirs = {name: child.write(writer) for name, child in self._dirs.items()}
-            tree = writer.write_metadata("dirtree", objects.encode_dirtree(self._files, dirs))
+            tree = writer.write_metadata("dirtree", encode_dirtree(self._files, dirs))
             # A reference from now on: a second write is free, and what was read may be dropped.
             self._tree, self._files, self._dirs = tree, {}, {}
             return tree, meta

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from dolmen.model import Sha256
+from dolmen.store.objects import Attributes
 from dolmen.store.tar import MAX_DEPTH
 from dolmen.store.transaction import INLINE_LIMIT, Transaction
 from dolmen.store.tree import Directory
@@ -24,7 +25,11 @@ _SPACES = ("user.overlay.", "trusted.overlay.")
 
 
 def apply_upper(
-    transaction: Transaction, root: Directory, upper: Path, drop: Callable[[str], bool]
+    transaction: Transaction,
+    root: Directory,
+    upper: Path,
+    drop: Callable[[str], bool],
+    owners: Mapping[str, Attributes] | None = None,
 ) -> None:
     """Lay `upper` over `root`; see `TreeBuilder.apply_upper`.
 
@@ -32,14 +37,27 @@ def apply_upper(
     ("overlay-format") for an overlay that kept data elsewhere (redirect, metacopy).
     """
     # The upper directory itself is our scratch directory: the root keeps the mode it has.
-    _Reader(transaction, drop).directory(os.fspath(upper), "", root, 0)
+    _Reader(transaction, drop, owners).directory(os.fspath(upper), "", root, 0)
 
 
 class _Reader:
-    def __init__(self, transaction: Transaction, drop: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        drop: Callable[[str], bool],
+        owners: Mapping[str, Attributes] | None,
+    ) -> None:
         self._transaction = transaction
         self._drop = drop
+        self._owners = owners
         self._inodes: dict[tuple[int, int], Sha256] = {}
+
+    def _attributes(self, path: str, status: os.stat_result) -> Attributes:
+        """What the tree shall say of it: the truth that was noted, or the canonical."""
+        if self._owners is not None and path in self._owners:
+            return self._owners[path]
+        kind, bits = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
+        return Attributes(kind | bits & (0o1777 if kind == stat.S_IFDIR else 0o777))
 
     def directory(self, where: str, path: str, into: Directory, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -72,13 +90,14 @@ class _Reader:
             if _is_opaque(entry.path) or child is None:
                 child = Directory(self._transaction.objects)
                 into.place(name, child)
-            child.set_mode(status.st_mode & 0o1777)
+            found = self._attributes(path, status)
+            child.set_attributes(found.permissions, found.uid, found.gid)
             self.directory(entry.path, path, child, depth + 1)
         elif kind == stat.S_IFREG:
             if status.st_size == 0 and _attribute(entry.path, "whiteout") is not None:
                 into.remove(name)
             else:
-                into.place(name, self._file(entry.path, status))
+                into.place(name, self._file(entry.path, status, self._attributes(path, status)))
         elif kind == stat.S_IFLNK:
             target = os.readlink(entry.path)
             if not _is_text(target):
@@ -87,25 +106,25 @@ class _Reader:
                     reason="unsafe-path",
                     context=repr(path[:200]),
                 )
-            into.place(name, self._transaction.write_symlink(target))
+            found = self._attributes(path, status)
+            into.place(name, self._transaction.write_symlink(target, found.uid, found.gid))
         elif kind == stat.S_IFCHR and status.st_rdev == 0:
             into.remove(name)
         # Sockets, fifos and devices: no tree can hold them, and nothing needs them at rest.
 
-    def _file(self, where: str, status: os.stat_result) -> Sha256:
+    def _file(self, where: str, status: os.stat_result, attributes: Attributes) -> Sha256:
         inode = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and inode in self._inodes:
             return self._inodes[inode]
         if _attribute(where, "metacopy") is not None:
             raise _elsewhere(where)
-        mode = status.st_mode & 0o777
         fd = _open(where, status)
         try:
             size = os.fstat(fd).st_size
             if size < INLINE_LIMIT:
-                checksum = self._transaction.write_file(b"".join(_pieces(fd)), mode)
+                checksum = self._transaction.write_owned(b"".join(_pieces(fd)), attributes)
             else:
-                checksum = self._transaction.write_stream(_pieces(fd), size, mode)
+                checksum = self._transaction.stream_owned(_pieces(fd), size, attributes)
         finally:
             os.close(fd)
         if status.st_nlink > 1:

@@ -14,6 +14,7 @@ class WalkEntry:
     """One path ("/" or "/usr/bin/x"): kinds d, f, l; `mode`: permission bits.
 
     `checksum`: the file's object, or the directory's dirtree. `target`: of a symbolic link.
+    `xattrs`: names of extended attributes.
     """
 
     path: str
@@ -21,6 +22,9 @@ class WalkEntry:
     mode: int
     checksum: str
     target: str = ""
+    uid: int = 0
+    gid: int = 0
+    xattrs: tuple[str, ...] = ()
 
 
 def walk(objects: Objects, commit: str) -> Iterator[WalkEntry]:
@@ -33,7 +37,8 @@ def walk(objects: Objects, commit: str) -> Iterator[WalkEntry]:
 
 
 def _walk(objects: Objects, tree: str, meta: str, path: str) -> Iterator[WalkEntry]:
-    yield WalkEntry(path, "d", objects.dirmeta(meta), tree)
+    found = objects.directory_attributes(meta)
+    yield WalkEntry(path, "d", found.permissions, tree, "", found.uid, found.gid)
     content = objects.dirtree(tree)
     prefix = path.rstrip("/")
     for name in sorted((*content.files, *content.dirs)):
@@ -42,9 +47,11 @@ def _walk(objects: Objects, tree: str, meta: str, path: str) -> Iterator[WalkEnt
             yield from _walk(objects, *content.dirs[name], below)
             continue
         checksum = content.files[name]
-        mode = objects.mode(checksum)
-        if stat.S_ISLNK(mode):
+        found = objects.attributes(checksum)
+        owner = (found.uid, found.gid)
+        if stat.S_ISLNK(found.mode):
             target = objects.read_link(checksum).decode()
-            yield WalkEntry(below, "l", 0o777, checksum, target)
+            yield WalkEntry(below, "l", 0o777, checksum, target, *owner)
         else:
-            yield WalkEntry(below, "f", stat.S_IMODE(mode), checksum)
+            names = tuple(name for name, _ in found.xattrs)
+            yield WalkEntry(below, "f", found.permissions, checksum, "", *owner, names)
