@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gi.repository import Gio, GLib, OSTree
+from gi.repository import GLib, OSTree
 
+from dolmen.store.history.filling import fill
 from dolmen.store.history.repository import History
 from dolmen.store.history.revisions import load, metadata, resolve
 from dolmen.support.clock import now
 from dolmen.support.errors import StoreError, UsageError
-
-_FLAGS = OSTree.RepoCommitModifierFlags
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,8 @@ class Wish:
     `parent`: a revision, "none", or None for what the branch has, if no body of its own is given
     by `orphan`. `timestamp`: seconds of UTC, None for now. `metadata`, `detached`: values in
     GVariant's own text. `bind`: refs to name in the commit; None for no bindings at all.
+    `renaming`: `REGEX,REPLACEMENT` for the names in tars. `gpg_keys` sign by OpenPGP, `keys` by a
+    scheme of libostree's own, `key_type`.
     """
 
     sources: Sequence[Source]
@@ -53,6 +53,10 @@ class Wish:
     devino_canonical: bool = False
     consume: bool = False
     autocreate: bool = False
+    renaming: str | None = None
+    sizes: bool = False
+    selinux_policy: str | None = None
+    selinux_from_base: bool = False
     skip_if_unchanged: bool = False
     sync: bool = True
     bind: Sequence[str] | None = ()
@@ -62,6 +66,10 @@ class Wish:
     keep_metadata: Sequence[str] = ()
     modes: dict[str, tuple[str, int]] = field(default_factory=dict)
     skipped: frozenset[str] = frozenset()
+    gpg_keys: Sequence[str] = ()
+    gpg_home: str | None = None
+    keys: Sequence[str] = ()
+    key_type: str = "ed25519"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +94,7 @@ def commit(history: History, wish: Wish) -> Committed:
         history.repo.set_disable_fsync(True)
     before = load(history, parent) if parent is not None else None
     with history.transaction() as repo:
-        mtree, unused = _fill(history, wish)
-        root = repo.write_mtree(mtree, None)[1]
-        if unused:
-            raise UsageError(f"no file to change: {unused[0]}", hint="dolmen store commit --help")
+        root = repo.write_mtree(fill(history, wish), None)[1]
         same = (root.tree_get_contents_checksum(), root.tree_get_metadata_checksum())
         if wish.skip_if_unchanged and before is not None and (before.tree, before.meta) == same:
             assert parent is not None
@@ -108,9 +113,21 @@ def commit(history: History, wish: Wish) -> Committed:
         if wish.detached_strings:
             pairs = {key: GLib.Variant("s", value) for key, value in wish.detached_strings}
             repo.write_commit_detached_metadata(checksum, GLib.Variant("a{sv}", pairs), None)
+        _sign(repo, wish, checksum)
         if wish.branch is not None:
             repo.transaction_set_ref(None, wish.branch, checksum)
-    return Committed(checksum, True, parent)
+    return Committed(checksum, True, parent, history.counted())
+
+
+def _sign(repo: OSTree.Repo, wish: Wish, checksum: str) -> None:
+    """Sign before the transaction ends: a signed commit is never there without its signature."""
+    if wish.keys:
+        scheme = OSTree.sign_get_by_name(wish.key_type)
+        for key in wish.keys:
+            scheme.set_sk(GLib.Variant("s", key))
+            scheme.commit(repo, checksum, None)
+    for key in wish.gpg_keys:
+        repo.sign_commit(checksum, key, wish.gpg_home, None)
 
 
 def _parent(history: History, wish: Wish) -> str | None:
@@ -122,83 +139,6 @@ def _parent(history: History, wish: Wish) -> str | None:
         return None
     found: str | None = history.repo.resolve_rev(wish.branch, True)[1]
     return found
-
-
-def _fill(history: History, wish: Wish) -> tuple[Any, list[str]]:
-    """The tree of all sources, and the paths of `modes` that none has."""
-    repo = history.repo
-    mtree = OSTree.MutableTree.new() if wish.base is None else _whole(history, wish.base)
-    unused = dict(wish.modes)
-    modifier = _modifier(wish, unused)
-    if wish.link_speedup:
-        modifier.set_devino_cache(OSTree.RepoDevInoCache.new())
-        repo.scan_hardlinks(None)
-    for source in wish.sources:
-        if source.kind == "dir":
-            at = -100  # AT_FDCWD
-            repo.write_dfd_to_mtree(at, source.value, mtree, modifier, None)
-        elif source.kind == "tar":
-            number = 0 if source.value == "-" else os.open(source.value, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                repo.write_archive_to_mtree_from_fd(number, mtree, modifier, wish.autocreate, None)
-            finally:
-                if number:
-                    os.close(number)
-        else:
-            root = repo.read_commit(resolve(history, source.value), None)[1]
-            if modifier is None and len(wish.sources) == 1 and wish.base is None:
-                root.ensure_resolved()
-                return _whole(history, source.value), list(unused)
-            repo.write_directory_to_mtree(root, mtree, modifier, None)
-    return mtree, list(unused)
-
-
-def _whole(history: History, revision: str) -> Any:
-    """Another commit's tree as it is: nothing is read but its two checksums."""
-    found = load(history, resolve(history, revision))
-    return OSTree.MutableTree.new_from_checksum(history.repo, found.tree, found.meta)
-
-
-def _modifier(wish: Wish, unused: dict[str, tuple[str, int]]) -> Any:
-    flags = _FLAGS.NONE
-    for wanted, flag in (
-        (not wish.xattrs, _FLAGS.SKIP_XATTRS),
-        (wish.canonical, _FLAGS.CANONICAL_PERMISSIONS),
-        (wish.consume, _FLAGS.CONSUME),
-        (wish.devino_canonical, _FLAGS.DEVINO_CANONICAL),
-    ):
-        if wanted:
-            flags |= flag
-    executables = wish.read_only_executables
-    filtering = (
-        executables or wish.uid is not None or wish.gid is not None or wish.modes or wish.skipped
-    )
-    if not filtering and not int(flags) and not wish.link_speedup:
-        return None
-    return OSTree.RepoCommitModifier.new(flags, _filter(wish, unused) if filtering else None)
-
-
-def _filter(wish: Wish, unused: dict[str, tuple[str, int]]) -> Callable[..., Any]:
-    results = OSTree.RepoCommitFilterResult
-
-    def change(_repo: Any, path: str, info: Gio.FileInfo, *_data: Any) -> Any:
-        if wish.uid is not None:
-            info.set_attribute_uint32("unix::uid", wish.uid)
-        if wish.gid is not None:
-            info.set_attribute_uint32("unix::gid", wish.gid)
-        if wish.read_only_executables:
-            mode = info.get_attribute_uint32("unix::mode")
-            if stat.S_ISREG(mode) and mode & 0o111:
-                info.set_attribute_uint32("unix::mode", mode & ~0o222)
-        if path in wish.modes:
-            how, bits = wish.modes[path]
-            mode = info.get_attribute_uint32("unix::mode")
-            mode = mode | bits if how == "+" else (mode & 0o170000) | bits
-            info.set_attribute_uint32("unix::mode", mode)
-            unused.pop(path, None)
-        return results.SKIP if path in wish.skipped else results.ALLOW
-
-    return change
 
 
 def _metadata(history: History, wish: Wish, parent: str | None, root: Any) -> Any:

@@ -78,6 +78,7 @@ class History:
     def __init__(self, repo: OSTree.Repo, path: Path) -> None:
         self.repo = repo
         self.path = path
+        self._stats: OSTree.RepoTransactionStats | None = None
         heart = path.name == "repo" and (path.parent / "format").is_file()
         self.owner = path.parent if heart else None
 
@@ -135,11 +136,25 @@ class History:
             repo.prepare_transaction(None)
             try:
                 yield repo
-                repo.commit_transaction(None)
+                self._stats = repo.commit_transaction(None)[1]
             except BaseException:
                 with contextlib.suppress(GLib.Error):
                     repo.abort_transaction(None)
                 raise
+
+    def counted(self) -> dict[str, int]:
+        """What the last transaction wrote, under the names of `ostree commit --table-output`."""
+        found = self._stats
+        if found is None:
+            return {}
+        return {
+            "Metadata Total": found.metadata_objects_total,
+            "Metadata Written": found.metadata_objects_written,
+            "Content Total": found.content_objects_total,
+            "Content Written": found.content_objects_written,
+            "Content Cache Hits": found.devino_cache_hits,
+            "Content Bytes Written": found.content_bytes_written,
+        }
 
     def refuse_ours(self, ref: str) -> None:
         """Raise StoreError ("ref-reserved") for a ref that keeps the store's own things."""

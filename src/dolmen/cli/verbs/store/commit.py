@@ -24,6 +24,7 @@ from dolmen.cli.options import session
 @click.option("-s", "--subject", metavar="TEXT", help="One line that says what it is.")
 @click.option("-m", "--body", metavar="TEXT", help="What more there is to say.")
 @click.option("-F", "--body-file", metavar="FILE", help="Take the body from a file.")
+@click.option("-e", "--editor", is_flag=True, help="Write subject and body in your editor.")
 @click.option("--timestamp", metavar="TIME", help="Its date (default: now); @N: seconds of UTC.")
 @click.option("--parent", metavar="COMMIT", help="Its parent, or none (default: the branch's).")
 @click.option("--orphan", is_flag=True, help="No branch; the next prune deletes the commit.")
@@ -51,9 +52,19 @@ from dolmen.cli.options import session
     help="No commit if the tree is its parent's; the parent is printed.",
 )
 @click.option("--tar-autocreate-parents", is_flag=True, help="Make directories that a tar lacks.")
+@click.option(
+    "--tar-pathname-filter",
+    metavar="REGEX,TEXT",
+    help="Change the names in tars, e.g. '^bin/,usr/bin/'.",
+)
 @click.option("--link-checkout-speedup", is_flag=True, help="Know hard links of a checkout again.")
 @click.option("-I", "--devino-canonical", is_flag=True, help="Trust them without a look.")
 @click.option("--consume", is_flag=True, help="Delete what was committed.")
+@click.option("--selinux-policy", metavar="DIR", help="Labels by the policy of this root.")
+@click.option("-P", "--selinux-policy-from-base", is_flag=True, help="By that of the first tree.")
+@click.option(
+    "--generate-sizes", is_flag=True, help="Say how large the objects are (mode archive)."
+)
 @click.option("--statoverride", metavar="FILE", help="Modes to set: lines of `MODE PATH`, `=MODE`.")
 @click.option("--skip-list", metavar="FILE", help="Paths to leave out.")
 @click.option("--add-metadata-string", "strings", metavar="K=V", multiple=True, help="Say more.")
@@ -62,6 +73,10 @@ from dolmen.cli.options import session
 @click.option("--keep-metadata", metavar="K", multiple=True, help="Take it from the parent.")
 @click.option("--no-bindings", is_flag=True, help="Do not write the branch into the commit.")
 @click.option("--bind-ref", metavar="REF", multiple=True, help="Write this ref into it as well.")
+@click.option("--gpg-sign", metavar="KEY", multiple=True, help="Sign with an OpenPGP key.")
+@click.option("--gpg-homedir", metavar="DIR", help="Where that key is.")
+@click.option("--sign", "keys", metavar="KEY", multiple=True, help="Sign with a libostree key.")
+@click.option("--sign-type", metavar="NAME", default="ed25519", help="The kind of that key.")
 @click.option("--fsync", type=click.BOOL, default=True, metavar="BOOL", help="Wait for the disk.")
 @click.option("--disable-fsync", is_flag=True, hidden=True)
 @click.option("--table-output", is_flag=True, help="Print figures, not the checksum alone.")
@@ -77,14 +92,27 @@ def command(path: str | None, **given: Any) -> None:
             "A branch must be specified with --branch, or use --orphan",
             hint="dolmen store commit --branch=main …",
         )
+    if given["canonical_permissions"] and (given["owner_uid"] or given["owner_gid"]):
+        which = "uid" if given["owner_uid"] else "gid"
+        raise UsageError(
+            f"Cannot specify both --canonical-permissions and non-zero --owner-{which}",
+            hint="dolmen store commit --help",
+        )
+    if given["selinux_policy"] is not None and given["selinux_policy_from_base"]:
+        raise UsageError(
+            "Cannot specify both --selinux-policy and --selinux-policy-from-base",
+            hint="dolmen store commit --help",
+        )
     sources = [_source(words) for words in given["trees"]]
     if path is not None:
         sources.append(committing.Source("dir", path))
     if not sources:
         sources.append(committing.Source("dir", "."))
-    body = given["body"]
+    subject, body = given["subject"], given["body"]
     if given["body_file"] is not None:
         body = Path(given["body_file"]).read_text()
+    if given["editor"]:
+        subject, body = _edited(branch, subject, body)
     modes, skipped = _modes(given["statoverride"]), _paths(given["skip_list"])
     history = storing.opened()
     done = committing.commit(
@@ -95,7 +123,7 @@ def command(path: str | None, **given: Any) -> None:
             read_only_executables=given["mode_ro_executables"],
             bootable=given["bootable"],
             branch=branch if not given["orphan"] else None,
-            subject=given["subject"],
+            subject=subject,
             body=body,
             parent=given["parent"],
             timestamp=None if given["timestamp"] is None else storing.seconds(given["timestamp"]),
@@ -107,6 +135,14 @@ def command(path: str | None, **given: Any) -> None:
             devino_canonical=given["devino_canonical"],
             consume=given["consume"],
             autocreate=given["tar_autocreate_parents"],
+            renaming=given["tar_pathname_filter"],
+            sizes=given["generate_sizes"],
+            selinux_policy=given["selinux_policy"],
+            selinux_from_base=given["selinux_policy_from_base"],
+            gpg_keys=given["gpg_sign"],
+            gpg_home=given["gpg_homedir"],
+            keys=given["keys"],
+            key_type=given["sign_type"],
             skip_if_unchanged=given["skip"],
             sync=given["fsync"] and not given["disable_fsync"],
             bind=None if given["no_bindings"] else given["bind_ref"],
@@ -126,6 +162,28 @@ def command(path: str | None, **given: Any) -> None:
             current.say(f"{key}: {value}")
     else:
         current.say(done.checksum)
+
+
+def _edited(branch: str | None, subject: str | None, body: str | None) -> tuple[str, str | None]:
+    """Subject and body as typed in $EDITOR: the first line, and what follows it."""
+    from dolmen.support.errors import UsageError
+
+    lines = [
+        "",
+        "# Please enter the commit message for your changes. The first line will",
+        "# become the subject, and the remainder the body. Lines starting",
+        "# with '#' will be ignored, and an empty message aborts the commit.",
+        *(["#", f"# Branch: {branch}"] if branch is not None else []),
+        *(words for words in (subject, body) if words),
+    ]
+    typed = click.edit("\n".join(lines) + "\n", require_save=False) or ""
+    kept = "\n".join(
+        line.rstrip() for line in typed.splitlines() if not line.startswith("#")
+    ).strip()
+    first, _, rest = kept.partition("\n")
+    if not first:
+        raise UsageError("Aborting commit due to empty commit subject.", hint="--subject=TEXT")
+    return first, rest.strip("\n") or None
 
 
 def _source(words: str) -> Any:
