@@ -1,6 +1,6 @@
 """Lock -> image: one configured, normalised, content-addressed tree."""
 
-from dolmen.image.build import Conditions, build, image_key
+from dolmen.image.build import Conditions, build, build_tree, image_key, settle, true_checkout
 from dolmen.image.closure import base_packages, configuration_order, dependencies
 from dolmen.image.layer import commit_layer
 from dolmen.image.status import Installed, read_status
@@ -12,9 +12,12 @@ __all__ = [
     "Installed",
     "base_packages",
     "build",
+    "build_tree",
     "commit_layer",
     "configuration_order",
     "dependencies",
     "image_key",
     "read_status",
+    "settle",
+    "true_checkout",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dolmen import archive
+from dolmen import archive, sandbox
 from dolmen.image import bytecode
 from dolmen.image.admin import (
     ADMIN,
@@ -27,13 +29,17 @@ from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.model.digest import digest_text
 from dolmen.store import Image, PackageTree, Store
 from dolmen.store.builder import TreeBuilder
+from dolmen.store.checkout import Wanted
 from dolmen.store.control import check_identity, parse_control
+from dolmen.store.objects import Attributes
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import PackageError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 
 #: Part of every key: a change of what a build does to its inputs raises it ("rebuilds all").
 BUILDER = 1
+#: The same for what only trees with true owners have.
+TREE_BUILDER = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,15 @@ def image_key(lock: Lock) -> Sha256:
     return digest_text(f"image {BUILDER}\n{lock.digest()}")
 
 
-def base_key(lock: Lock, base: Sequence[LockedPackage]) -> Sha256:
+def tree_key(lock: Lock) -> Sha256:
+    """What the configured tree of a lock with true owners is cached under."""
+    return digest_text(f"tree {BUILDER} {TREE_BUILDER}\n{lock.digest()}")
+
+
+def base_key(lock: Lock, base: Sequence[LockedPackage], *, true_owners: bool = False) -> Sha256:
     """What a base is cached under: its packages; whoever asks for them makes no difference."""
-    lines = [f"base {BUILDER}", lock.architecture]
+    kind = f"tree-base {TREE_BUILDER}" if true_owners else "base"
+    lines = [f"{kind} {BUILDER}", lock.architecture]
     lines += [f"{p.name} {p.architecture} {p.version} {p.sha256}" for p in base]
     return digest_text("\n".join(lines))
 
@@ -77,6 +89,50 @@ def build(
         return builder.image(key)
 
 
+def build_tree(
+    lock: Lock, store: Store, *, emit: Emit = ignore, conditions: Conditions | None = None
+) -> Image:
+    """Make the configured tree of a lock with true owners, special bits and capabilities.
+
+    It is what a chroot of these packages is: systems are made from it. Not realised. Needs root or
+    subordinate ids. Raises what `build` raises; HostError ("no-subordinate-ids", …).
+    """
+    key = tree_key(lock)
+    with store.locked(emit=emit), store.locked(f"image-{key}", shared=False, emit=emit):
+        image = store.image(key)
+        if image is not None:
+            return image
+        sandbox.identities()
+        return _Build(lock, store, emit, conditions or Conditions(), true_owners=True).image(key)
+
+
+@contextlib.contextmanager
+def true_checkout(builder: TreeBuilder, directory: Path) -> Iterator[None]:
+    """Check a tree out with the owners that it has; given back to us at the end, to be removed."""
+    wanted: Wanted = {}
+    builder.checkout(directory, wanted=wanted)
+    given = {
+        name: sandbox.Owner(a.permissions, a.uid, a.gid, a.xattrs) for name, a in wanted.items()
+    }
+    ours = {name: sandbox.Owner(0o755, 0, 0) for name, a in wanted.items() if stat.S_ISDIR(a.mode)}
+    try:
+        if given:
+            sandbox.give(directory, given)
+        yield
+    finally:
+        if ours:
+            sandbox.give(directory, ours)
+
+
+def settle(upper: Path) -> dict[str, Attributes]:
+    """Take over an upper directory and say what was true of it."""
+    found: dict[str, Attributes] = {}
+    for name, owner in sandbox.settle(upper).items():
+        kind = stat.S_IFMT((upper / name[1:]).lstat().st_mode)
+        found[name] = Attributes(kind | owner.mode, owner.uid, owner.gid, owner.xattrs)
+    return found
+
+
 def _check(tree: PackageTree, package: LockedPackage) -> None:
     """What the import did for the lock of its day: refuse a lock that names it otherwise."""
     try:
@@ -90,7 +146,16 @@ def _check(tree: PackageTree, package: LockedPackage) -> None:
 class _Build:
     """One build: what its steps share."""
 
-    def __init__(self, lock: Lock, store: Store, emit: Emit, conditions: Conditions) -> None:
+    def __init__(
+        self,
+        lock: Lock,
+        store: Store,
+        emit: Emit,
+        conditions: Conditions,
+        *,
+        true_owners: bool = False,
+    ) -> None:
+        self.true_owners = true_owners
         self.lock = lock
         self.store = store
         self.emit: Emit = emit
@@ -98,7 +163,7 @@ class _Build:
         order = configuration_order(lock)
         self.base_packages = base_packages(lock)
         base = {p.key for p in self.base_packages}
-        self.base_key = base_key(lock, self.base_packages)
+        self.base_key = base_key(lock, self.base_packages, true_owners=true_owners)
         self.interpreter = bytecode.interpreter_key(lock)
         self.extra_packages = tuple(p for p in order if p.key not in base)
 
@@ -125,7 +190,8 @@ class _Build:
             self.fetch(rest)
         closure = self.closure(self.extra_packages)
         image = self.extend(closure, base, key) if closure.extra else self.mark(base, key)
-        self.store.realise(image, emit=self.emit)
+        if not self.true_owners:
+            self.store.realise(image, emit=self.emit)
         self.store.record_image(key, image)
         return image
 
@@ -139,7 +205,7 @@ class _Build:
         trees = {p.sha256: self.store.package(p.sha256) for p in packages}
         for package in packages:
             _check(trees[package.sha256], package)
-        return Closure(self.lock, self.base_packages, extra, trees)
+        return Closure(self.lock, self.base_packages, extra, trees, self.true_owners)
 
     def base(self) -> Image:
         with self.store.locked(f"base-{self.base_key}", shared=False, emit=self.emit):
@@ -198,17 +264,16 @@ class _Build:
         marked: Sequence[LockedPackage],
     ) -> Image:
         """Configure a composed tree, lay what the scripts changed over it, commit."""
-        with self.store.scratch() as scratch:
-            lower = scratch / "tree"
-            builder.checkout(lower)
+        with self.store.scratch() as scratch, self.checked_out(builder, scratch) as lower:
             began = monotonic()
             self.emit(PhaseStarted(Phase.CONFIGURE, len(plan.packages)))
-            upper = self.run(plan, lower, scratch, key)
+            with self.settled(scratch) as owners:
+                upper = self.run(plan, lower, scratch, key)
             self.emit(PhaseFinished(Phase.CONFIGURE, len(plan.packages), monotonic() - began))
             began = monotonic()
             self.emit(PhaseStarted(Phase.COMMIT))
             normalise(upper)
-            builder.apply_upper(upper, drop=dropped)
+            builder.apply_upper(upper, drop=dropped, owners=owners)
             self.finish(builder, marked)
             if self.interpreter:
                 trees = [(p, closure.tree(p)) for p in plan.packages]
@@ -217,8 +282,30 @@ class _Build:
             self.emit(PhaseFinished(Phase.COMMIT, 1, monotonic() - began))
             return image
 
+    @contextlib.contextmanager
+    def checked_out(self, builder: TreeBuilder, scratch: Path) -> Iterator[Path]:
+        """The tree as a directory; as long as it is used, with true owners where they are kept."""
+        lower = scratch / "tree"
+        if not self.true_owners:
+            builder.checkout(lower)
+            yield lower
+            return
+        with true_checkout(builder, lower):
+            yield lower
+
+    @contextlib.contextmanager
+    def settled(self, scratch: Path) -> Iterator[dict[str, Attributes]]:
+        """What is true of the upper directory, once the scripts have ended; ours to read then."""
+        owners: dict[str, Attributes] = {}
+        try:
+            yield owners
+        finally:
+            if self.true_owners and (scratch / "upper").is_dir():
+                owners |= settle(scratch / "upper")
+
     def finish(self, builder: TreeBuilder, marked: Sequence[LockedPackage]) -> None:
-        mount_points(builder)
+        if not self.true_owners:
+            mount_points(builder)
         if marked:
             text = extended_states(marked, self.lock.architecture)
             builder.add_file("var/lib/apt/extended_states", text.encode())
@@ -249,9 +336,8 @@ class _Build:
             for package in diverters:
                 checksum = closure.tree(package).members["preinst"]
                 builder.link(f"{INFO}/{info_name(package)}.preinst", checksum)
-            lower = scratch / "tree"
-            builder.checkout(lower)
-            upper = self.run(plan, lower, scratch, image_key(self.lock))
+            with self.checked_out(builder, scratch) as lower, self.settled(scratch):
+                upper = self.run(plan, lower, scratch, image_key(self.lock))
             changed = upper / ADMIN / "diversions"
             return parse_diversions(changed.read_text()) if changed.exists() else known
 
@@ -270,6 +356,7 @@ class _Build:
             emit=self.emit,
             environment=self.conditions.environment,
             hostname=self.conditions.hostname,
+            true_owners=self.true_owners,
         )
 
     def with_preinst(

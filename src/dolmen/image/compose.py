@@ -17,6 +17,7 @@ from dolmen.image.admin import (
     render_diversions,
     status_stanza,
 )
+from dolmen.image.owners import give_owners, master_names, names_of_tree
 from dolmen.image.placement import Placement, merged, owned, place
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.store import PackageTree, Store
@@ -37,12 +38,16 @@ _MULTILIB: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """The packages of a build in configuration order: those of the base, and the others."""
+    """The packages of a build in configuration order: those of the base, and the others.
+
+    `true_owners`: whether the tree keeps the owners, special bits and capabilities of packages.
+    """
 
     lock: Lock
     base: tuple[LockedPackage, ...]
     extra: tuple[LockedPackage, ...]
     trees: Mapping[Sha256, PackageTree]
+    true_owners: bool = False
 
     def tree(self, package: LockedPackage) -> PackageTree:
         """The imported tree of a package."""
@@ -58,6 +63,10 @@ def compose_base(builder: TreeBuilder, store: Store, closure: Closure) -> None:
     placements = place(closure.base, closure.trees, (), compare_versions)
     for package in closure.base:
         _merge(builder, closure.tree(package), placements[package.key])
+    if closure.true_owners:
+        trees = [(p, closure.tree(p)) for p in closure.base]
+        names = master_names(store, [tree for _, tree in trees])
+        give_owners(builder, trees, placements, names)
     _merge_usr(builder, closure)
     for directory in ("info", "triggers", "updates", "alternatives", "parts"):
         builder.add_directory(f"{ADMIN}/{directory}")
@@ -99,6 +108,10 @@ def compose_image(
                 path = placement.renames.get(conffile, conffile)
                 placement.renames[conffile] = f"{path}.dpkg-new"
         _merge(builder, tree, placement)
+    if closure.true_owners:
+        taken = [closure.tree(p) for p in closure.base]
+        names = names_of_tree(base_tree)
+        give_owners(builder, closure.extra_trees(), placements, names, taken=taken)
     builder.add_file(f"{ADMIN}/arch", _lines(closure.lock.architectures))
     # Recorded before the preinsts run again: `dpkg-divert --rename` would refuse to move a file
     # onto the diverted one, which is in place already.

@@ -72,6 +72,7 @@ def configure(
     emit: Emit,
     environment: Mapping[str, str],
     hostname: str = "dolmen",
+    true_owners: bool = False,
 ) -> Path:
     """Run the plan over `lower`; returns the upper directory with all that changed.
 
@@ -101,10 +102,12 @@ def configure(
                 },
                 timeout=TIMEOUT,
                 hostname=hostname,
+                true_owners=true_owners,
                 writable=(
                     *bytecode.replacements(lower, files),
                     *tex.replacements(lower, files),
                     *_chroot(lower, files),
+                    *(_initramfs(lower, files) if true_owners else ()),
                 ),
             ),
             on_line=on_line,
@@ -151,6 +154,16 @@ def _chroot(lower: Path, files: Path) -> Iterator[tuple[Path, str]]:
         stand_in.write_text("#!/bin/sh\nexit 0\n")
         stand_in.chmod(0o755)
         yield stand_in, "/usr/bin/ischroot"
+
+
+def _initramfs(lower: Path, files: Path) -> Iterator[tuple[Path, str]]:
+    """No script makes an initramfs: the system's is made once, last, when all of it is there."""
+    for name in ("usr/bin/dracut", "usr/sbin/update-initramfs"):
+        if (lower / name).exists():
+            stand_in = files / name.rpartition("/")[2]
+            stand_in.write_text("#!/bin/sh\nexit 0\n")
+            stand_in.chmod(0o755)
+            yield stand_in, f"/{name}"
 
 
 class _Watch:

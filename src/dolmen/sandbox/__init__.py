@@ -3,6 +3,7 @@
 from dolmen.sandbox.builder import BuildJob, BuildResult, build
 from dolmen.sandbox.findings import Finding, probe, require
 from dolmen.sandbox.hostfiles import host_files
+from dolmen.sandbox.identities import Owner, give, identities, settle
 from dolmen.sandbox.launcher import launcher
 from dolmen.sandbox.mountpoints import MOUNT_POINTS
 from dolmen.sandbox.trial import Share, TrialEntry, prepare_layer, share, trial_argv
@@ -12,14 +13,18 @@ __all__ = [
     "BuildJob",
     "BuildResult",
     "Finding",
+    "Owner",
     "Share",
     "TrialEntry",
     "build",
+    "give",
     "host_files",
+    "identities",
     "launcher",
     "prepare_layer",
     "probe",
     "require",
+    "settle",
     "share",
     "trial_argv",
 ]

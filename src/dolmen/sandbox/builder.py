@@ -1,11 +1,12 @@
 """The builder: maintainer scripts run here, and never see the store or the host.
 
 unshare(1) makes a user namespace with one mapped uid (the caller becomes 0; the host's root too, so
-that both get the same result) and a mount namespace; an overlay (`userxattr,volatile`) covers the
-hard-link checkout, so that in-place edits go to copies; bubblewrap then makes a pid, ipc, uts,
-cgroup and network namespace with a minimal /dev, drops most capabilities and loads the filter of
-`seccomp.py`. All of it stays one process (exec), so bubblewrap's --die-with-parent ties the sandbox
-to us: when we die, by whatever signal, the kernel ends every process in it.
+that both get the same result; for images of systems many, see `identities`) and a mount namespace;
+an overlay (`userxattr,volatile`) covers the hard-link checkout, so that in-place edits go to
+copies; bubblewrap then makes a pid, ipc, uts, cgroup and network namespace with a minimal /dev,
+drops most capabilities and loads the filter of `seccomp.py`. All of it stays one process (exec), so
+bubblewrap's --die-with-parent ties the sandbox to us: when we die, by whatever signal, the kernel
+ends every process in it.
 
 Limits: a time-out for the whole job; RLIMIT_FSIZE per file; a bound on the number of tasks
 (RLIMIT_NPROC, which the kernel does not apply to root, and a watchdog, which does).
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.sandbox.findings import require
+from dolmen.sandbox.identities import entered
 from dolmen.sandbox.kernel import FIX_DEVICES, KERNEL_FILES
 from dolmen.sandbox.seccomp import builder_filter
 from dolmen.sandbox.tasks import POLL_SECONDS, TaskBound
@@ -77,7 +79,8 @@ class BuildJob:
     `lower` is the checkout, `scratch` a directory on a file system with user xattrs where `upper`
     appears (an `upper` left there by an earlier job is built upon). `files` is bound read-only at
     /run/dolmen. `timeout` counts seconds. `writable` pairs host directories with where they are
-    bound for writing. `max_tasks` bounds processes and threads.
+    bound for writing. `max_tasks` bounds processes and threads. `true_owners`: the inside has users
+    and groups of its own (`identities`), and what it says of owners is done.
     """
 
     lower: Path
@@ -89,6 +92,7 @@ class BuildJob:
     hostname: str = "dolmen"
     writable: tuple[tuple[Path, str], ...] = field(default=())
     max_tasks: int = MAX_TASKS
+    true_owners: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +125,7 @@ def build(job: BuildJob, *, on_line: Callable[[str], None]) -> BuildResult:
 
     with (
         _pipe() as (status_read, status_write),
-        spawn(
-            _argv(job, status_write),
-            cwd=job.scratch,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(status_write,),
-        ) as child,
+        _started(job, status_write) as child,
     ):
         os.close(status_write)
         status = _Status(status_read)
@@ -155,6 +153,28 @@ def build(job: BuildJob, *, on_line: Callable[[str], None]) -> BuildResult:
     )
 
 
+@contextmanager
+def _started(job: BuildJob, status_fd: int) -> Iterator[subprocess.Popen[bytes]]:
+    argv = ["unshare", "--mount", "--propagation", "private", "--", *_argv(job, status_fd)]
+    if job.true_owners:
+        with entered(
+            argv, cwd=job.scratch, stderr=subprocess.STDOUT, pass_fds=(status_fd,)
+        ) as child:
+            assert child.stdin is not None
+            child.stdin.close()
+            yield child
+        return
+    argv[1:1] = ["--user", "--map-root-user"]
+    with spawn(
+        argv,
+        cwd=job.scratch,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(status_fd,),
+    ) as child:
+        yield child
+
+
 def _prepare(job: BuildJob) -> None:
     """Make upper (its mode is the mode of / inside), fresh work and merged, lower and filter."""
     job.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -167,7 +187,7 @@ def _prepare(job: BuildJob) -> None:
     link = job.scratch / "lower"
     link.unlink(missing_ok=True)
     link.symlink_to(job.lower.absolute())
-    (job.scratch / "filter").write_bytes(builder_filter())
+    (job.scratch / "filter").write_bytes(builder_filter(true_owners=job.true_owners))
 
 
 def _argv(job: BuildJob, status_fd: int) -> list[str]:
@@ -190,11 +210,8 @@ def _argv(job: BuildJob, status_fd: int) -> list[str]:
     bwrap += ["--chdir", "/", "--clearenv"]
     for name, value in sorted(job.environment.items()):
         bwrap += ["--setenv", name, value]
-    return [
-        *("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "--"),
-        *("sh", "-c", _SETUP, "sh", str(MAX_FILE_SIZE // 512), str(job.max_tasks)),
-        *(*bwrap, "--", *job.argv),
-    ]
+    limits = (str(MAX_FILE_SIZE // 512), str(job.max_tasks))
+    return ["sh", "-c", _SETUP, "sh", *limits, *bwrap, "--", *job.argv]
 
 
 class _Status:

@@ -95,12 +95,14 @@ class Rule:
     test: Test | None = None
 
 
-def builder_filter(machine: str | None = None) -> bytes:
+def builder_filter(machine: str | None = None, *, true_owners: bool = False) -> bytes:
     """Root emulation and sync suppression, for `machine` (uname -m; None: this one).
 
-    Raises HostError (reason "unsupported-architecture").
+    With `true_owners` there are many ids, and only device nodes are emulated. Raises HostError
+    (reason "unsupported-architecture").
     """
-    rules = [*_root_emulation(), *(Rule(call, _NOTHING) for call in _SYNC)]
+    emulated = _devices() if true_owners else _root_emulation()
+    rules = [*emulated, *(Rule(call, _NOTHING) for call in _SYNC)]
     return assemble(rules, _abis(machine), foreign=ALLOW)
 
 
@@ -114,11 +116,15 @@ def trial_filter(machine: str | None = None) -> bytes:
 
 
 def _root_emulation() -> list[Rule]:
+    return [*(Rule(call, _NOTHING) for call in _EMULATED), *_devices()]
+
+
+def _devices() -> list[Rule]:
     devices = (_S_IFCHR, _S_IFBLK)
-    rules = [Rule(call, _NOTHING) for call in _EMULATED]
-    rules.append(Rule("mknod", _NOTHING, Test(1, devices, _S_IFMT)))
-    rules.append(Rule("mknodat", _NOTHING, Test(2, devices, _S_IFMT)))
-    return rules
+    return [
+        Rule("mknod", _NOTHING, Test(1, devices, _S_IFMT)),
+        Rule("mknodat", _NOTHING, Test(2, devices, _S_IFMT)),
+    ]
 
 
 def _terminal_injection() -> Rule:
