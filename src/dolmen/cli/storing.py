@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dolmen.cli import text
 from dolmen.cli.options import common, session
+from dolmen.support.dates import seconds as seconds
 
 if TYPE_CHECKING:
+    from dolmen.cli.reading import Verb
     from dolmen.store.history.repository import History
-    from dolmen.store.history.revisions import Commit
 
 F = TypeVar("F", bound=Callable[..., Any])
 _REPO = "dolmen.store.repo"
@@ -54,6 +52,38 @@ def store_verb(*, examples: str, **settings: Any) -> Callable[[Callable[..., Non
     return decorate
 
 
+def command_of(verb: Verb) -> click.Command:
+    """click's command for a verb that is mostly read without click."""
+
+    def function(**given: Any) -> None:
+        from dolmen.store.repo.repository import Repository
+
+        verb.function(session(), Repository(repository_path()), **given)
+
+    function.__doc__ = verb.function.__doc__
+    for option in reversed(verb.options):
+        settings: dict[str, Any] = {"help": option.help}
+        if option.metavar:
+            settings |= {"metavar": option.metavar, "multiple": option.many}
+            if option.minimum is not None:
+                settings["type"] = click.IntRange(option.minimum)
+            elif option.convert is int:
+                settings["type"] = int
+            if option.default is not None:
+                settings["default"] = option.default
+        else:
+            settings["is_flag"] = True
+        function = click.option(*option.names, option.key, **settings)(function)
+    for argument in reversed(verb.arguments):
+        function = click.argument(
+            argument.key,
+            metavar=argument.metavar,
+            nargs=-1 if argument.count in "*+" else 1,
+            required=argument.count in "1+",
+        )(function)
+    return store_verb(examples=verb.examples)(function)
+
+
 def repository_path() -> Path:
     """Where the repository lies that was named, or that of the store; the store is made for it."""
     named: Path | None = click.get_current_context().meta.get(_REPO)
@@ -77,44 +107,6 @@ def opened() -> History:
     return History.open(repository_path())
 
 
-def commit_lines(commit: Commit) -> Iterator[str]:
-    """A commit as `ostree log` and `ostree show` print it."""
-    from dolmen.support.clock import utc_text
-
-    yield f"commit {commit.checksum}"
-    if commit.parent is not None:
-        yield f"Parent:  {commit.parent}"
-    yield f"ContentChecksum:  {commit.content}"
-    yield f"Date:  {utc_text(commit.timestamp)}"
-    if commit.version is not None:
-        yield f"Version: {text.sanitise(commit.version)}"
-    if commit.subject:
-        yield ""
-        yield f"    {text.sanitise(commit.subject)}"
-    else:
-        yield "(no subject)"
-    yield ""
-    if commit.body:
-        body = commit.body.split("\n")
-        yield from (f"    {text.sanitise(line)}" for line in (body if body[-1] else body[:-1]))
-        yield ""
-
-
-def seconds(words: str) -> int:
-    """A time as seconds of UTC: `@N`, or whatever date(1) understands."""
-    from dolmen.support.errors import UsageError
-    from dolmen.support.run import CLEAN_ENVIRONMENT, run
-
-    exact = re.fullmatch(r"@(\d+)", words)
-    if exact:
-        return int(exact[1])
-    env = {**CLEAN_ENVIRONMENT, **{k: v for k, v in os.environ.items() if k == "TZ"}}
-    done = run(["date", f"--date={words}", "+%s"], timeout=10, env=env)
-    if not done.ok:
-        raise UsageError(f"Could not parse '{words}'", hint="--timestamp='2024-01-31 12:00 +0000'")
-    return int(done.stdout)
-
-
 def pair(words: str) -> tuple[str, str]:
     """`KEY=VALUE`."""
     from dolmen.support.errors import UsageError
@@ -125,3 +117,35 @@ def pair(words: str) -> tuple[str, str]:
             f"Missing '=' in KEY=VALUE metadata '{words}'", hint="dolmen store commit --help"
         )
     return key, value
+
+
+def pulling(function: F) -> F:
+    """Add what `pull` and `pull-local` have in common; `pulling_values` reads it."""
+    for decorate in reversed(
+        (
+            click.option("--depth", type=int, default=0, metavar="N", help="Parents; -1 for all."),
+            click.option("--untrusted", is_flag=True, help="Check every object that comes."),
+            click.option(
+                "--bareuseronly-files", is_flag=True, help="Refuse what bare-user-only cannot keep."
+            ),
+            click.option("--commit-metadata-only", is_flag=True, help="Commits without trees."),
+            click.option(
+                "--require-static-deltas", "need_deltas", is_flag=True, help="Deltas, or fail."
+            ),
+            click.option("--disable-verify-bindings", is_flag=True, help="Any ref will do."),
+            click.option("--per-object-fsync", "sync_each", is_flag=True, help="Sync each object."),
+            click.option("--fsync", type=click.BOOL, default=True, metavar="BOOL", help="Sync."),
+            click.option("--disable-fsync", is_flag=True, hidden=True),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def pulling_values(given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the options of a verb those of `pulling`, as fields of a pull's manner."""
+    names = ("depth", "untrusted", "bareuseronly_files", "commit_metadata_only", "need_deltas")
+    found = {name: given.pop(name) for name in (*names, "sync_each")}
+    found["verify_bindings"] = not given.pop("disable_verify_bindings")
+    syncing, disabled = given.pop("fsync"), given.pop("disable_fsync")
+    return {**found, "sync": syncing and not disabled}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -16,7 +15,8 @@ def now() -> datetime:
     from datetime import UTC, datetime
 
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    stamp = int(epoch) if re.fullmatch(r"[0-9]{1,11}", epoch) else int(time.time())
+    plain = epoch.isascii() and epoch.isdecimal() and len(epoch) <= 11
+    stamp = int(epoch) if plain else int(time.time())
     return datetime.fromtimestamp(stamp, UTC)
 
 
@@ -33,3 +33,8 @@ def wall() -> float:
 def utc_text(stamp: int) -> str:
     """A time of UTC as git and ostree print it: `2023-09-07 07:16:57 +0000`."""
     return time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(stamp))
+
+
+def local_text(stamp: int) -> str:
+    """A time of this machine's zone, as its locale has it: `Tue Sep 10 02:29:42 2013`."""
+    return time.strftime("%c", time.localtime(stamp))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from gi.repository import GLib, OSTree
 
-from dolmen.store.history.pulling import Pulled
 from dolmen.store.history.repository import History, told
+from dolmen.support.errors import UsageError
 
+_HERE = -100  # AT_FDCWD
 _CHANGES = OSTree.RepoRemoteChange
 
 
 def add_remote(
     history: History,
     name: str,
-    url: str,
+    url: str | None,
     *,
     options: Mapping[str, str],
     branches: Sequence[str] = (),
@@ -24,6 +26,7 @@ def add_remote(
 ) -> None:
     """Remember a remote; `keep` one of this name that is there, or `replace` it.
 
+    `options`: keys of its group (ostree.repo-config(5)). No `url`: it has a backend of its own.
     Raises StoreError ("store-failed") where there is one.
     """
     values = {key: GLib.Variant("s", value) for key, value in options.items()}
@@ -67,68 +70,30 @@ def write_summary(history: History) -> None:
         repo.regenerate_summary(None, None)
 
 
-def pull(
-    history: History,
-    remote: str,
-    names: Sequence[str] = (),
-    *,
-    depth: int = 0,
-    mirror: bool = False,
-    subpaths: Sequence[str] = (),
-    url: str | None = None,
-    untrusted: bool = False,
-    bareuseronly_files: bool = False,
-    commit_metadata_only: bool = False,
-    trusted: bool = False,
-    forward_only: bool = False,
-    since: str | None = None,
-    deltas: bool = True,
-    sync_each: bool = False,
-    sync: bool = True,
-) -> Pulled:
-    """Fetch refs (default: those of the remote's configuration) with all that they need.
+def verification(words: Sequence[str]) -> dict[str, str]:
+    """The options of a remote that `--sign-verify=TYPE=inline:KEY` or `TYPE=file:PATH` stand for.
 
-    `REF@COMMIT` asks for a commit that the ref named once; `forward_only` refuses commits older
-    than what is here, `since` than that commit. What comes is checked against its checksums (not
-    with `trusted`), and against keys where the remote has them.
+    Raises UsageError ("usage").
     """
-    flag = OSTree.RepoPullFlags
-    flags = flag.NONE
-    for given, value in (
-        (mirror, flag.MIRROR),
-        (untrusted or bareuseronly_files, flag.UNTRUSTED),
-        (bareuseronly_files, flag.BAREUSERONLY_FILES),
-        (commit_metadata_only, flag.COMMIT_ONLY),
-        (trusted, flag.TRUSTED_HTTP),
-    ):
-        if given:
-            flags |= value
-    options: dict[str, GLib.Variant] = {
-        "flags": GLib.Variant("i", int(flags)),
-        "depth": GLib.Variant("i", depth),
-        "disable-static-deltas": GLib.Variant("b", not deltas),
-    }
-    if names:
-        pairs = [name.partition("@")[::2] for name in names]
-        options["refs"] = GLib.Variant("as", [name for name, _ in pairs])
-        if any(commit for _, commit in pairs):
-            ids = [commit for _, commit in pairs]
-            options["override-commit-ids"] = GLib.Variant("as", ids)
-    if sync_each:
-        options["per-object-fsync"] = GLib.Variant("b", True)
-    if forward_only:
-        options["timestamp-check"] = GLib.Variant("b", True)
-    if since is not None:
-        options["timestamp-check-from-rev"] = GLib.Variant("s", since)
-    if subpaths:
-        options["subdirs"] = GLib.Variant("as", list(subpaths))
-    if url is not None:
-        options["override-url"] = GLib.Variant("s", url)
-    progress = OSTree.AsyncProgress.new()
-    with history.changing() as repo:
-        if not sync:
-            repo.set_disable_fsync(True)
-        repo.pull_with_options(remote, GLib.Variant("a{sv}", options), progress, None)
-    summary = progress.get_status() or ""
-    progress.finish()
-    return Pulled(tuple(names), summary)
+    found: dict[str, str] = {}
+    types = []
+    for word in words:
+        kind, equals, rest = word.partition("=")
+        place, colon, data = rest.partition(":")
+        if not equals or not colon or place not in ("inline", "file"):
+            raise UsageError(
+                f"Failed to parse KEYTYPE=[inline|file]:DATA in {word}",
+                hint="dolmen store remote add --help",
+            )
+        with told():
+            types.append(OSTree.sign_get_by_name(kind).get_name())
+        found[f"verification-{kind}-{'key' if place == 'inline' else 'file'}"] = data
+    return {**found, "sign-verify": ",".join(types)} if types else {}
+
+
+def remote_refs(history: History, remote: str, *, cache: Path | None = None) -> dict[str, str]:
+    """The refs of a remote and their commits, sorted, as its summary has them."""
+    with told():
+        if cache is not None:
+            history.repo.set_cache_dir(_HERE, str(cache), None)
+        return dict(sorted(history.repo.remote_list_refs(remote, None)[1].items()))

@@ -18,17 +18,19 @@ from dolmen.cli.options import session
 @click.option("--group", metavar="GROUP", help="The group, where KEY is not GROUP.KEY.")
 @click.argument("action", type=click.Choice(["get", "set", "unset"]))
 @click.argument("key", metavar="KEY")
-@click.argument("value", metavar="[VALUE]", required=False)
-def command(action: str, key: str, value: str | None, group: str | None) -> None:
+@click.argument("values", metavar="[VALUE]", nargs=-1)
+def command(action: str, key: str, values: tuple[str, ...], group: str | None) -> None:
     """Read and change the repository's own configuration."""
     from dolmen.store.history import configuration
     from dolmen.support.errors import UsageError
 
-    if (value is None) == (action == "set"):
+    wanted = 1 if action == "set" else 0
+    if len(values) != wanted:
         raise UsageError(
-            "Too many arguments given" if value is not None else "VALUE must be specified",
+            "Too many arguments given" if len(values) > wanted else "VALUE must be specified",
             hint="dolmen store config --help",
         )
+    value = values[0] if values else None
     if group is None:
         group, dot, key = key.rpartition(".")
         if not dot:
