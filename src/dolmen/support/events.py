@@ -28,6 +28,9 @@ class Phase(Enum):
     VERIFY = "Verified"
     COLLECT = "Collected"
     CHECK = "Checked"
+    PULL = "Pulled"
+    DEPLOY = "Deployed"
+    WRITE = "Written"
 
 
 @dataclass(frozen=True, slots=True)
