@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from dolmen.model.pin import HIGHEST, LOWEST, Pin, read_pins
 from dolmen.model.reading import Reader
 from dolmen.model.source import Source
 from dolmen.model.spec import Spec, parse_spec
+from dolmen.model.system import System, read_system
 from dolmen.support.errors import DeclarationError
 
 FORMAT = 1
@@ -41,6 +41,7 @@ KEYS = frozenset(
         "aliases",
         "scripts",
         "persist",
+        "system",
     }
 )
 SOURCE_KEYS = frozenset(
@@ -113,6 +114,7 @@ class Manifest:
     groups: tuple[Group, ...] = ()
     debs: tuple[Deb, ...] = ()
     entrance: Entrance = field(default_factory=Entrance)
+    system: System | None = None
     ages: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     format: int = field(default=FORMAT, compare=False)
 
@@ -135,6 +137,7 @@ class Manifest:
             "pins": sorted((pin.package, str(pin)) for pin in self.pins),
             "groups": {g.name: sorted(map(str, g.packages)) for g in self.groups if g.packages},
             "debs": sorted((deb.path, deb.sha256) for deb in self.debs),
+            "system": sorted(map(str, self._system_requests(self.architecture or "*"))),
         }
         value |= {key: item for key, item in more.items() if item}
         return digest_text(json.dumps(value, sort_keys=True))
@@ -149,7 +152,14 @@ class Manifest:
             for spec in packages:
                 if spec.is_for(architecture):
                     found.setdefault(spec.plain(), []).append(group)
+        named = {(spec.name, spec.architecture) for spec in found}
+        for spec in self._system_requests(architecture):
+            if (spec.name, spec.architecture) not in named:
+                found[spec] = [""]
         return {spec: tuple(found[spec]) for spec in sorted(found, key=str)}
+
+    def _system_requests(self, architecture: str) -> tuple[Spec, ...]:
+        return self.system.requests(architecture) if self.system is not None else ()
 
     def group(self, name: str) -> Group | None:
         """A group by its name."""
@@ -196,8 +206,7 @@ class _Reader(Reader):
                 context=self.name,
                 hint="use the newer Dolmen that wrote it",
             )
-        for key in data.keys() - KEYS:
-            self.fault(key, f"unknown key {key!r}{_meant(key, KEYS)}")
+        self.known(data, KEYS)
         suite = self.string(data, "suite", SUITE, "a suite such as bookworm")
         if suite is None and "suite" not in data:
             self.fault("", "key 'suite' is missing, for example: suite = \"bookworm\"")
@@ -216,6 +225,7 @@ class _Reader(Reader):
             groups=self.groups(data, packages),
             debs=self.debs(data),
             entrance=read_entrance(self, data),
+            system=read_system(self, data),
         )
 
     def specs(self, data: dict[str, Any], key: str, where: str = "") -> tuple[Spec, ...]:
@@ -249,8 +259,7 @@ class _Reader(Reader):
             if not isinstance(value, dict):
                 self.fault(name, f"groups: {name} is not a table: write [groups.{name}]")
                 continue
-            for key in value.keys() - GROUP_KEYS:
-                self.fault(key, f"unknown key {key!r} in [groups.{name}]{_meant(key, GROUP_KEYS)}")
+            self.known(value, GROUP_KEYS, f"[groups.{name}]")
             group = Group(name, self.specs(value, "packages", f"groups.{name}."))
             for spec in group.packages:
                 other = given.setdefault((spec.name, spec.architecture), spec)
@@ -264,8 +273,7 @@ class _Reader(Reader):
         found: dict[str, Deb] = {}
         for index, item in enumerate(self.tables(data, "debs")):
             self.enter("debs", index)
-            for key in item.keys() - DEB_KEYS:
-                self.fault(key, f"unknown key {key!r} in [[debs]]{_meant(key, DEB_KEYS)}")
+            self.known(item, DEB_KEYS, "[[debs]]")
             path = self.string(
                 item, "path", PATH, "a path below this directory, without ./ and ../"
             )
@@ -291,8 +299,7 @@ class _Reader(Reader):
         return tuple(found)
 
     def source(self, data: dict[str, Any]) -> Source:
-        for key in data.keys() - SOURCE_KEYS:
-            self.fault(key, f"unknown key {key!r} in [[sources]]{_meant(key, SOURCE_KEYS)}")
+        self.known(data, SOURCE_KEYS, "[[sources]]")
         for key in ("uris", "suites"):
             if not data.get(key):
                 self.fault("[[sources]]", f"a source has no {key}")
@@ -339,12 +346,3 @@ class _Reader(Reader):
             except ValueError:
                 self.fault("snapshot", f"snapshot is not {what}")
         return value
-
-
-def _meant(key: str, known: Collection[str]) -> str:
-    """The key that somebody who wrote another may have meant, as a question."""
-    import difflib
-
-    close = [name for name in sorted(known) if key.startswith(name) or name.startswith(key)]
-    close += difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close and key else ""

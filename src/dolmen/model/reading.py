@@ -6,6 +6,7 @@ tomllib keeps no lines, so a fault looks for its key from the head of the table 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from dolmen.support.errors import DeclarationError
@@ -54,6 +55,12 @@ class Reader:
         )
         heads = [n for n, line in enumerate(self.lines, 1) if table and head.match(line)]
         self.start = heads[index] if index < len(heads) else 1
+
+    def known(self, data: dict[str, Any], keys: Collection[str], where: str = "") -> None:
+        """Note every key that does not exist, with the one that was meant."""
+        for key in data.keys() - set(keys):
+            place = f" in {where}" if where else ""
+            self.fault(key, f"unknown key {key!r}{place}{meant(key, keys)}")
 
     def table(self, data: dict[str, Any], key: str) -> dict[str, Any]:
         """A table, {} where there is none."""
@@ -116,3 +123,12 @@ class Reader:
             self.fault(key, f"{key} is not a number from {low} to {high}")
             return None
         return value
+
+
+def meant(key: str, known: Collection[str]) -> str:
+    """The key that somebody who wrote another may have meant, as a question."""
+    import difflib
+
+    close = [name for name in sorted(known) if key.startswith(name) or name.startswith(key)]
+    close += difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close and key else ""

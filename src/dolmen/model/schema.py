@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from dolmen.model import entrance, manifest, pin, spec
+from dolmen.model.system_schema import system_schema
 
 _ID = "https://dolmen.example/dolmen.schema.json"
 
@@ -172,6 +173,9 @@ def schema() -> dict[str, Any]:
                 "persist": _about(
                     _list(_pattern(entrance.PERSISTED)),
                     "Directories of the image that stay writable, each environment's own.",
+                ),
+                "system": _about(
+                    system_schema(), "A whole machine: dolmen system build makes its image."
                 ),
             },
             "suite",

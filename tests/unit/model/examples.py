@@ -54,3 +54,66 @@ exec postgres "$@"
     + """
 """
 )
+
+#: The table of a whole machine.
+MACHINE = """
+[system]
+hostname = "web1"
+locale = "en_GB.UTF-8"
+locales = ["de_DE.UTF-8"]
+timezone = "Europe/Berlin"
+kernel = "linux-image-cloud-amd64"
+kernel-arguments = ["console=ttyS0,115200", "quiet"]
+default-target = "multi-user.target"
+enable = ["nginx.service"]
+disable = ["apt-daily.timer"]
+mask = ["apt-daily-upgrade.timer"]
+boot-loader = "grub"
+boot-tries = 2
+volatile = "state"
+keep = ["/var/lib/postgresql", "/etc/ssh"]
+
+[[system.users]]
+name = "alice"
+uid = 1000
+groups = ["sudo"]
+shell = "/bin/bash"
+comment = "Alice"
+home = "/home/alice"
+ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExampleExampleExampleExampleExampleEx a@home"]
+password = "$y$j9T$abcdefghijklmnop$abcdefghijklmnopqrstuvwxyz0123456789"
+
+[[system.users]]
+name = "worker"
+system = true
+
+[[system.files]]
+path = "/etc/motd"
+text = "Welcome.\\n"
+
+[[system.files]]
+path = "/etc/app/key"
+source = "files/key"
+mode = "0640"
+owner = "root"
+group = "worker"
+
+[[system.files]]
+path = "/etc/app/current"
+link = "key"
+
+[system.disk]
+filesystem = "ext4"
+size = "8G"
+boot-size = "512M"
+esp-size = "64M"
+grow = true
+
+[system.update]
+remote = "origin"
+url = "https://images.example/web"
+ref = "web/stable"
+key = "keys/web.asc"
+automatic = "stage"
+sequence = 1800000000
+"""

@@ -10,7 +10,7 @@ from dolmen.model.manifest import DEB_KEYS, GROUP_KEYS, KEYS, SOURCE_KEYS, Manif
 from dolmen.model.source import Source
 from dolmen.model.spec import Spec
 from dolmen.support.errors import DeclarationError
-from tests.unit.model.examples import MORE
+from tests.unit.model.examples import MACHINE, MORE
 from tests.unit.model.strategies import SPECS
 
 FULL = """\
@@ -69,7 +69,7 @@ def test_the_smallest_manifest() -> None:
 
 def test_the_examples_use_every_key_there_is() -> None:
     for key in KEYS | SOURCE_KEYS | GROUP_KEYS | DEB_KEYS:
-        assert key in FULL + MORE
+        assert key in FULL + MORE + MACHINE
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dolmen.model.manifest import DEB_KEYS, GROUP_KEYS, KEYS, SOURCE_KEYS, parse_manifest
 from dolmen.model.schema import render_schema, schema
 from dolmen.support.errors import DeclarationError
-from tests.unit.model.examples import MORE
+from tests.unit.model.examples import MACHINE, MORE
 from tests.unit.model.strategies import SPECS
 from tests.unit.model.test_growth import PINS
 from tests.unit.model.test_manifest import FULL
@@ -44,7 +44,11 @@ def test_it_has_every_key_and_no_other() -> None:
     assert all("description" in value for value in found.values())
 
 
-@pytest.mark.parametrize("text", [FULL, MORE, 'suite = "sid"'], ids=["full", "more", "smallest"])
+@pytest.mark.parametrize(
+    "text",
+    [FULL, MORE, MORE + MACHINE, 'suite = "sid"'],
+    ids=["full", "more", "machine", "smallest"],
+)
 def test_examples_are_valid(text: str) -> None:
     parse_manifest(text)
     assert is_valid(tomllib.loads(text))
