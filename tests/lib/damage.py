@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from dolmen.image.build import image_key
 from dolmen.model import Lock, LockedPackage
 from dolmen.store import Image, Store
 from dolmen.support.events import Emit, ignore
+from dolmen.support.files import write_atomic
 from tests.lib.backend import FakeBackend
 from tests.lib.debs import lock_entry, make_deb
 
@@ -55,13 +55,25 @@ def build(store: Store, lock: Lock, pool: Path) -> Image:
     for package in lock.packages:
         deb = store.debs / f"{package.sha256}.deb"
         if not deb.exists():
-            shutil.copy(deb_of(pool, package.name, package.version), deb)
+            source = deb_of(pool, package.name, package.version)
+            write_atomic(deb, source.read_bytes())
         store.import_packages([(package, deb)])
     with store.tree_builder() as builder:
         for package in lock.packages:
             builder.merge_package(package.sha256)
         builder.add_file("var/made", f"by the scripts of {len(lock.packages)}".encode())
+        builder.add_file("var/lib/dpkg/status", _status(lock).encode())
+        builder.add_file("usr/bin/apt-get", b"", mode=0o755)
         image = builder.commit()
     store.realise(image)
     store.record_image(image_key(lock), image)
     return image
+
+
+def _status(lock: Lock) -> str:
+    """What dpkg would have on record."""
+    return "".join(
+        f"Package: {p.name}\nStatus: install ok installed\nArchitecture: amd64\n"
+        f"Version: {p.version}\n\n"
+        for p in lock.packages
+    )

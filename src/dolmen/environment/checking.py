@@ -134,7 +134,9 @@ def _environment(environment: Environment, store: Store, report: Report) -> Iter
         except DolmenError as error:
             yield Fault("environment", error.message, where, str(path))
     try:
-        numbers = generations.numbers(environment)
+        unborn = generations.unborn(environment)
+        numbers = tuple(n for n in generations.numbers(environment) if n not in unborn)
+        report.leftovers += [str(generations.directory_of(environment, n)) for n in unborn]
         report.leftovers += [
             str(environment.generations / name)
             for name in sorted(os.listdir(environment.generations))

@@ -99,6 +99,8 @@ def collect_garbage(
     if not dry_run:
         given = tuple(one for one in given if _give_up(one, emit))
     shells = _shells(store, policy, dry_run, emit)
+    if not dry_run:
+        _sweep(directories)
     with store.locked("store", shared=dry_run, emit=emit):
         # Again: directories may have come, and generations that we chose may be live by now.
         gone = {(one.directory, one.generation.number) for one in given} if dry_run else set()
@@ -226,6 +228,17 @@ def _give_up(one: Given, emit: Emit) -> bool:
         emit(Notice(f"generation {number} of {one.directory} stays: {error}", level="warning"))
         return False
     return True
+
+
+def _sweep(directories: Iterable[Path]) -> None:
+    """What killed commands left in the directories themselves; not where one is at work."""
+    for directory in directories:
+        environment = Environment(directory)
+        with contextlib.suppress(DolmenError, OSError):
+            environment.check(explicit=True)
+            if environment.generations.is_dir():
+                with environment.held(timeout=0.0):
+                    generations.sweep(environment)
 
 
 def _shells(store: Store, policy: Policy, dry_run: bool, emit: Emit) -> tuple[Path, ...]:

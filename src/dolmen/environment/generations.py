@@ -24,7 +24,13 @@ from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.support.clock import now, wall
 from dolmen.support.errors import DeclarationError
-from dolmen.support.files import remove_tree, symlink_atomic, sync_directory, write_atomic
+from dolmen.support.files import (
+    HALF_WRITTEN,
+    remove_tree,
+    symlink_atomic,
+    sync_directory,
+    write_atomic,
+)
 
 FORMAT = 1
 RECORD = "generation.json"
@@ -255,12 +261,38 @@ def previous_number(environment: Environment) -> int | None:
     return None
 
 
+def unborn(environment: Environment) -> tuple[int, ...]:
+    """Generations whose makers were killed between giving them a number and making them live.
+
+    Those that the history does not know and that are newer than all it knows. A history that does
+    not end with what is live says nothing.
+    """
+    live = current_number(environment)
+    entries = read_history(environment)
+    if (entries[-1].after if entries else None) != live:
+        return ()
+    known = max((n for e in entries for n in (e.before, e.after) if n is not None), default=0)
+    return tuple(number for number in numbers(environment) if number > known)
+
+
 def sweep(environment: Environment) -> None:
     """Remove what killed commands left; only with the environment's lock held."""
-    for directory in (environment.generations, environment.state):
-        for entry in os.scandir(directory):
-            if entry.name.startswith((".new.", ".current.", ".history.")):
-                remove_tree(Path(entry.path))
+    for number in unborn(environment):
+        remove_tree(directory_of(environment, number))
+    ours = [environment.generations, environment.state]
+    ours += [directory_of(environment, number) for number in numbers(environment)]
+    for directory in ours:
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(directory):
+                if entry.name.startswith(".new.") or HALF_WRITTEN.fullmatch(entry.name):
+                    remove_tree(Path(entry.path))
+    # Beside the user's own files (or what they are links to) nothing but half-written copies goes.
+    for path in (environment.manifest.resolve(), environment.lock.resolve()):
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(path.parent):
+                half = HALF_WRITTEN.fullmatch(entry.name)
+                if half and half["name"] == path.name:
+                    os.unlink(entry.path)
 
 
 def refresh_copies(environment: Environment, number: int, manifest: str, lock: str) -> None:

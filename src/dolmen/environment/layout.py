@@ -29,7 +29,7 @@ from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.support.errors import DeclarationError, HostError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import sync_directory, write_atomic
-from dolmen.support.locking import locked
+from dolmen.support.locking import DEFAULT_TIMEOUT, locked
 
 FORMAT = "1"
 STATE_NAME = ".dolmen"
@@ -113,10 +113,11 @@ class Environment:
             ) from error
 
     @contextlib.contextmanager
-    def held(self, emit: Emit = ignore) -> Iterator[None]:
+    def held(self, emit: Emit = ignore, *, timeout: float = DEFAULT_TIMEOUT) -> Iterator[None]:
         """Be the only writer; others wait. Makes `.dolmen` on first use."""
         self.create_state()
-        with locked(self.state / "lock", what=f"the environment {self.directory}", emit=emit):
+        what = f"the environment {self.directory}"
+        with locked(self.state / "lock", what=what, timeout=timeout, emit=emit):
             # The holder before us may have been the one who tidied up a directory it had made.
             self.create_state()
             yield

@@ -18,7 +18,7 @@ from dolmen.environment.backend import Backend
 from dolmen.environment.changes import Changes, compare
 from dolmen.environment.committing import commit, is_same, live_lock
 from dolmen.environment.generations import Record
-from dolmen.environment.layout import Environment
+from dolmen.environment.layout import Environment, read_text
 from dolmen.environment.selecting import Selection, chosen
 from dolmen.environment.settling import is_whole, replace_text, taken_back
 from dolmen.model import (
@@ -123,9 +123,29 @@ def remove(
     def edit(text: str) -> str:
         from dolmen.model.editing import remove_debs, remove_packages
 
-        return remove_debs(remove_packages(text, names), debs)
+        left = [name for name in names if not _is_out_already(environment, text, name)]
+        return remove_debs(remove_packages(text, left), debs)
 
     return apply(environment, edit, backend=backend, command=command, dry_run=dry_run, emit=emit)
+
+
+def _is_out_already(environment: Environment, text: str, name: str) -> bool:
+    """Whether a killed command took a package from the manifest, but not out of what is live."""
+    from dolmen.model.editing import remove_packages
+
+    number = generations.current_number(environment)
+    live = None
+    if number is not None:
+        live = read_text(generations.directory_of(environment, number) / MANIFEST_NAME)
+    if live is None or live == text:
+        return False
+    try:
+        remove_packages(text, [name])
+    except DeclarationError:
+        with contextlib.suppress(DeclarationError):
+            remove_packages(live, [name])
+            return True
+    return False
 
 
 def lock(

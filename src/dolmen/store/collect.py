@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.store.objects import Objects
-from dolmen.store.roots import Needs
+from dolmen.store.roots import LEASES, Needs
+from dolmen.store.scratch import settled
 from dolmen.store.transaction import sync_file_system
 from dolmen.store.usage import (
     Inventory,
@@ -40,7 +41,7 @@ from dolmen.support.events import (
     PhaseStarted,
     ignore,
 )
-from dolmen.support.files import remove_tree, sync_directory
+from dolmen.support.files import HALF_WRITTEN, remove_tree, sync_directory
 
 #: Commits before what they point at; an object is whole or absent at any moment.
 KINDS = ("commit", "commitmeta", "dirtree", "dirmeta", "file")
@@ -49,7 +50,6 @@ OURS = ("deb", "image", "pyc")
 _GONE = ".gone."
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")
-_YOUNG_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +176,15 @@ class _Collection:
 
     def scratch(self) -> None:
         """What killed commands left in the quarantine; live ones hold a lock on their directory."""
-        for path in _paths(self.store / "tmp"):
-            age = self.now - _changed(path, self.now)
-            if is_held(path) or (path.name.startswith("young-") and 0 <= age < _YOUNG_SECONDS):
-                continue
+        with settled(self.store / "tmp"):
+            stale = [path for path in _paths(self.store / "tmp") if not is_held(path)]
+        for path in stale:
             self.remove("scratch", path)
+        # Half-written small files; who writes such holds the store's lock, shared.
+        for directory in ("", "roots", LEASES):
+            for path in _paths(self.store / directory):
+                if HALF_WRITTEN.fullmatch(path.name):
+                    self.remove("scratch", path)
 
     def files(self) -> None:
         """.debs and logs, by name and age."""

@@ -279,7 +279,9 @@ def _roots(store: Path, found: Checked) -> None:
         if root_name(Path(target)) != path.name:
             found.faults.append(Fault("root", f"not the name of {target}", path.name, str(path)))
     for path in _entries(store / LEASES):
-        if not _is_lease(path) and not path.name.startswith("."):
+        if path.name.startswith("."):
+            found.leftovers.append(f"{LEASES}/{path.name}")
+        elif not _is_lease(path):
             found.faults.append(Fault("root", "damaged lease", path.name, str(path)))
 
 

@@ -31,19 +31,33 @@ def scratch(tmp: Path) -> Iterator[Path]:
 def make_scratch(tmp: Path) -> tuple[Path, int]:
     """The same without a context; returns the directory and the descriptor that holds it."""
     clear_stale(tmp)
-    name = secrets.token_hex(8)
-    # Under another name until it is locked, or a neighbour could take it for a left-over.
-    young = tmp / f"young-{name}"
-    young.mkdir(mode=0o700)
-    fd = os.open(young, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        directory = tmp / f"{_PREFIX}{name}"
-        young.rename(directory)
-    except BaseException:
-        os.close(fd)
-        raise
+    directory = tmp / f"{_PREFIX}{secrets.token_hex(8)}"
+    with settled(tmp, shared=True):
+        directory.mkdir(mode=0o700)
+        fd = -1
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+            directory.rmdir()
+            raise
     return directory, fd
+
+
+@contextlib.contextmanager
+def settled(tmp: Path, *, shared: bool = False) -> Iterator[None]:
+    """Nobody is between making a directory and holding it: what is not held is nobody's.
+
+    `shared`: for those who make one.
+    """
+    fd = os.open(tmp, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def drop_scratch(directory: Path, fd: int) -> None:
@@ -60,7 +74,8 @@ def clear_stale(tmp: Path) -> None:
         with contextlib.suppress(OSError):
             fd = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with settled(tmp):
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove_tree(entry)
             finally:
                 os.close(fd)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from dolmen.support.clock import wall
+
+#: Names of what a killed `write_atomic` or `symlink_atomic` leaves beside the file it was for.
+HALF_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}")
 
 
 def sync_directory(path: Path) -> None:

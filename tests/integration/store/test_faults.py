@@ -1,0 +1,54 @@
+"""Every command that changes something, under faults at its system calls.
+
+The table of commands is tests/lib/faults/cases.py, what must hold after each fault is
+tests/lib/faults/proving.py. Some calls of each command are tried; DOLMEN_TEST_STRIDE=1 tries all of
+them, which takes an hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lib.faults.cases import ENVIRONMENTS, REPOSITORIES
+from tests.lib.faults.environments import EnvironmentWorld
+from tests.lib.faults.proving import Case, Proof
+from tests.lib.faults.repositories import RepositoryWorld
+from tests.lib.faults.tracing import STRACE
+from tests.lib.faults.worlds import memory_directory
+from tests.lib.faults.zygote import Zygote
+
+pytestmark = pytest.mark.skipif(STRACE is None, reason="needs strace")
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote() as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=[*ENVIRONMENTS, *REPOSITORIES], ids=str)
+def proof(request: pytest.FixtureRequest, zygote: Zygote) -> Iterator[Proof[Any]]:
+    """A command that has been seen working."""
+    case: Case[Any] = request.param
+    kind = EnvironmentWorld if case in ENVIRONMENTS else RepositoryWorld
+    with memory_directory() as directory:
+        yield Proof(kind(zygote, directory), case)
+
+
+def test_killed(proof: Proof[Any]) -> None:
+    proof.kills(9)
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"])
+def test_signals(proof: Proof[Any], signal: str) -> None:
+    proof.signals(signal, 1)
+
+
+@pytest.mark.parametrize("ever", [False, True], ids=["once", "from-then-on"])
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS", "EMFILE"])
+def test_calls_that_fail(proof: Proof[Any], error: str, ever: bool) -> None:
+    proof.fails(error, 2, ever=ever)
