@@ -44,6 +44,9 @@ _VERBS = {
     Phase.VERIFY: "Verifying",
     Phase.COLLECT: "Collecting",
     Phase.CHECK: "Checking",
+    Phase.PULL: "Pulling",
+    Phase.DEPLOY: "Deploying",
+    Phase.WRITE: "Writing",
 }
 _NOUNS = {
     Phase.UPDATE: "suite",
@@ -51,9 +54,12 @@ _NOUNS = {
     Phase.REALISE: "image",
     Phase.COLLECT: "thing",
     Phase.CHECK: "object",
+    Phase.PULL: "object",
+    Phase.DEPLOY: "deployment",
+    Phase.WRITE: "disk",
 }
 #: Told only when they took a while; a user thinks of packages, not of these.
-_INNER = (Phase.COMPOSE, Phase.COMMIT, Phase.REALISE, Phase.COLLECT)
+_INNER = (Phase.COMPOSE, Phase.COMMIT, Phase.REALISE, Phase.COLLECT, Phase.DEPLOY)
 _WHILE = 0.5
 _STYLES = {"note": "cyan", "hint": "cyan", "warning": "yellow"}
 

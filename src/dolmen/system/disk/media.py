@@ -1,0 +1,164 @@
+"""What bytes are written to: a sparse file, a qcow2 file, a block device, a part of one of them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+from contextlib import suppress
+from typing import Protocol
+
+from dolmen.support.errors import HostError
+
+_SOME = 512  # buffers in one call; IOV_MAX is 1024
+_ZEROS = bytes(1 << 20)
+# linux/fs.h: make a range read as zeros; read the partition table again; logical sector size.
+_BLKZEROOUT = 0x127F
+_BLKRRPART = 0x125F
+_BLKSSZGET = 0x1268
+_BLKFLSBUF = 0x1261
+
+
+class Medium(Protocol):
+    """Where a disk goes. Offsets are bytes; ranges never overlap and are written once."""
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        """Write the pieces one behind the other."""
+        ...
+
+    def zero(self, offset: int, length: int) -> None:
+        """See to it that this reads as zeros."""
+        ...
+
+
+class Sparse:
+    """A fresh file: what is not written is a hole, and holes read as zeros."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self.written = 0
+        os.ftruncate(fd, size)
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        """Write the pieces one behind the other."""
+        self.written += write_all(self._fd, offset, pieces)
+
+    def zero(self, offset: int, length: int) -> None:
+        """Nothing: it is a hole."""
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+class Device:
+    """A block device; what was there before has to be overwritten where it matters.
+
+    Each write is remembered by its SHA256, so that `verify` can read the device back.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.written = 0
+        self._sums: list[tuple[int, int, bytes]] = []
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        """Write the pieces one behind the other."""
+        length = write_all(self._fd, offset, pieces)
+        self.written += length
+        found = hashlib.sha256()
+        for piece in pieces:
+            found.update(piece)
+        self._sums.append((offset, length, found.digest()))
+
+    def zero(self, offset: int, length: int) -> None:
+        """By the device itself where it can, else by writing."""
+        if not length:
+            return
+        with suppress(OSError):
+            fcntl.ioctl(self._fd, _BLKZEROOUT, struct.pack("QQ", offset, length))
+            return
+        while length:
+            part = min(length, len(_ZEROS))
+            write_all(self._fd, offset, [_ZEROS[:part]])
+            offset += part
+            length -= part
+
+    def finish(self) -> None:
+        """Let the device have it all, and the kernel read the new partitions."""
+        os.fsync(self._fd)
+        with suppress(OSError):
+            fcntl.ioctl(self._fd, _BLKFLSBUF, 0)
+
+    def verify(self) -> None:
+        """Read back what was written; raises HostError ("disk-differs")."""
+        with suppress(OSError):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        for offset, length, wanted in self._sums:
+            found = hashlib.sha256()
+            left, here = length, offset
+            while left:
+                data = os.pread(self._fd, min(left, len(_ZEROS)), here)
+                if not data:
+                    break
+                found.update(data)
+                left -= len(data)
+                here += len(data)
+            if found.digest() != wanted:
+                raise HostError(
+                    f"what the disk gives back from byte {offset} on is not what was written",
+                    reason="disk-differs",
+                    hint="journalctl -k | tail",
+                )
+
+    def reread(self) -> None:
+        """Have the kernel look at the partition table; it may be busy with it."""
+        with suppress(OSError):
+            fcntl.ioctl(self._fd, _BLKRRPART, 0)
+
+
+class Window:
+    """A partition: a medium from `start` on."""
+
+    def __init__(self, medium: Medium, start: int) -> None:
+        self._medium = medium
+        self._start = start
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        """Write the pieces one behind the other."""
+        self._medium.write(self._start + offset, pieces)
+
+    def zero(self, offset: int, length: int) -> None:
+        """See to it that this reads as zeros."""
+        self._medium.zero(self._start + offset, length)
+
+
+class Nowhere:
+    """Takes everything: writing to it reads and checks what would be written."""
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        """Nothing."""
+
+    def zero(self, offset: int, length: int) -> None:
+        """Nothing."""
+
+
+def write_all(fd: int, offset: int, pieces: list[bytes]) -> int:
+    """Write pieces one behind the other, in as few calls as may be; returns their length."""
+    start = offset
+    for place in range(0, len(pieces), _SOME):
+        part = pieces[place : place + _SOME]
+        wanted = sum(map(len, part))
+        done = os.pwritev(fd, part, offset)
+        if done != wanted:
+            # A signal or an almost full file system cut it short.
+            rest = b"".join(part)
+            while done < wanted:
+                done += os.pwrite(fd, rest[done:], offset + done)
+        offset += wanted
+    return offset - start
+
+
+def sector_size(fd: int) -> int:
+    """The logical sector of a block device, in bytes."""
+    return int(struct.unpack("i", fcntl.ioctl(fd, _BLKSSZGET, bytes(4)))[0])

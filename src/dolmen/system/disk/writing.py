@@ -1,0 +1,347 @@
+"""From an image's commit to a disk that boots, in one pass."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dolmen.model import Sha256
+from dolmen.support.clock import monotonic
+from dolmen.support.errors import HostError, UsageError
+from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
+from dolmen.support.files import sync_directory
+from dolmen.system.boot import MBR_CODE, BootAssets, BootEntry, embed, menu
+from dolmen.system.disk import gpt, sysroot
+from dolmen.system.disk.committed import Committed
+from dolmen.system.disk.ext4.superblock import Identity
+from dolmen.system.disk.ext4.writing import FileSystem, estimate
+from dolmen.system.disk.fat import Fat
+from dolmen.system.disk.layout import MIB, DiskOptions, Layout, Names, divide
+from dolmen.system.disk.media import Device, Medium, Nowhere, Sparse, Window, sector_size
+from dolmen.system.disk.nodes import Node, directory, file, place
+from dolmen.system.disk.qcow2 import Qcow2
+
+#: Journals: of a root that grows later, and of /boot, which changes little.
+_ROOT_JOURNAL = 64 * MIB
+_BOOT_JOURNAL = 8 * MIB
+
+
+class Bootable(Protocol):
+    """What a disk is made from: `SystemImage` has it."""
+
+    @property
+    def key(self) -> Sha256:
+        """What it was built from."""
+        ...
+
+    @property
+    def commit(self) -> Sha256:
+        """Its commit in the store's repository."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSummary:
+    """What was written: sizes in bytes, `written` without holes; partitions by name."""
+
+    target: Path
+    form: str
+    size: int
+    written: int
+    commit: Sha256
+    kernel: str
+    root_uuid: str
+    boot_uuid: str
+    esp_uuid: str
+    partitions: tuple[gpt.Partition, ...]
+
+
+class Prepared:
+    """A disk that is laid out in full; nothing of the target was touched.
+
+    `whole`: bytes of a disk that is there already. Raises StoreError ("object-missing",
+    "object-damaged", "no-kernel", "no-etc"), UsageError ("disk-too-small", "filesystem-unknown")
+    and HostError as the boot loader has it.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        image: Bootable,
+        *,
+        assets: Callable[[str, str], BootAssets],
+        options: DiskOptions,
+        whole: int = 0,
+    ) -> None:
+        if options.filesystem != "ext4":
+            raise UsageError(
+                f"a root of {options.filesystem} is not written yet; ext4 is",
+                reason="filesystem-unsupported",
+                hint='set filesystem = "ext4" in [system.disk]',
+            )
+        self.options = options
+        self.image = image
+        names = Names(f"{image.key}\0{options.seed}")
+        self.root_uuid = str(names.identity("root"))
+        self.boot_uuid = str(names.identity("boot"))
+        serial = f"{names.serial('esp'):08X}"
+        self.esp_uuid = f"{serial[:4]}-{serial[4:]}"
+        committed = Committed(repository, image.commit)
+        details = sysroot.details(repository, image.commit)
+        self.time = details.timestamp
+        self.kernel = sysroot.kernel(committed)
+        loader = assets(self.boot_uuid, self.esp_uuid)
+        arguments = (
+            f"root=UUID={self.root_uuid}",
+            "rw",
+            *sysroot.declared_arguments(committed),
+            *loader.arguments,
+            *options.arguments,
+        )
+        entry = sysroot.entry(committed, self.kernel, arguments, details.version)
+        root = sysroot.root_tree(
+            committed,
+            self.kernel,
+            refspec=options.refspec or f"system/{image.key}",
+            time=self.time,
+            config=options.config,
+            etc={},
+        )
+        boot = self._boot(entry, loader, f"{image.commit}.0")
+        content = estimate(root, journal=_ROOT_JOURNAL)
+        # Inode tables, bitmaps and the superuser's share come on top.
+        content += content // 12 + 16 * MIB
+        self.layout = divide(options, names, content, whole)
+        self._names = names
+        self._loader = loader
+        # On a disk that is there the root grows when it first starts: making the tables of a
+        # terabyte now would take longer than writing the system.
+        room = self.layout.root.size
+        if whole:
+            planned = divide(DiskOptions(boot_size=options.boot_size), names, content).root.size
+            room = min(room, planned)
+        self.root = self._file_system("root", root, room, _ROOT_JOURNAL)
+        self.boot = self._file_system("boot", boot, self.layout.boot.size, _BOOT_JOURNAL)
+        self.esp = Fat(
+            self.layout.esp.size,
+            loader.esp,
+            serial=names.serial("esp"),
+            label="ESP",
+            stamp=self.time,
+        )
+
+    def _boot(self, entry: sysroot.Entry, loader: BootAssets, deployment: str) -> Node:
+        item = BootEntry(
+            title=entry.title,
+            version=str(entry.version),
+            linux=entry.linux,
+            initrd=entry.initrd,
+            options=entry.options,
+            index=0,
+            deployment=deployment,
+        )
+        boot = sysroot.boot_tree(self.kernel, entry, menu=menu([item]), time=self.time)
+        for path, content in sorted(loader.boot.items()):
+            place(boot, path, file(content, mtime=self.time))
+        place(boot, "efi", directory(mtime=self.time))
+        return boot
+
+    def _file_system(self, role: str, tree: Node, size: int, journal: int) -> FileSystem:
+        names = self._names
+        identity = Identity(
+            names.identity(role).bytes,
+            names.identity(f"{role} hash").bytes,
+            f"dolmen-{role}",
+            self.time,
+        )
+        return FileSystem(tree, size, identity, journal=journal)
+
+    def write(self, medium: Medium, emit: Emit = ignore) -> None:
+        """Write the whole disk to a medium. Raises StoreError for objects that are damaged."""
+        layout = self.layout
+        code, core = b"", b""
+        if self._loader.boot_img:
+            first = layout.bios.start // gpt.SECTOR
+            code, core = embed(self._loader.boot_img, self._loader.core_img, first)
+            if len(core) > layout.bios.size:
+                raise HostError("the boot loader is too large", reason="boot-loader-unusable")
+        mbr = gpt.protective_mbr(layout.size, code[:MBR_CODE])
+        front, back = gpt.tables(
+            layout.size, self._names.identity("disk"), layout.partitions
+        )
+        head = (mbr + front).ljust(layout.bios.start, b"\0")
+        core = core.ljust(layout.bios.size, b"\0")
+        # Without its tables the disk is nobody's: they come last, when all the rest is there.
+        esp = Window(medium, layout.esp.start)
+        end = 0
+        for offset, data in self.esp.pieces():
+            esp.zero(end, offset - end)
+            esp.write(offset, [data])
+            end = offset + len(data)
+        esp.zero(end, layout.esp.size - end)
+        self.boot.write(Window(medium, layout.boot.start))
+        counted = _Counting(Window(medium, layout.root.start), self.root.used, emit)
+        self.root.write(counted)
+        medium.zero(layout.size - MIB, MIB - len(back))
+        medium.write(layout.size - len(back), [back])
+        medium.write(layout.bios.start, [core])
+        medium.write(0, [head])
+
+
+class _Counting:
+    def __init__(self, medium: Medium, total: int, emit: Emit) -> None:
+        self._medium, self._total, self._emit = medium, total, emit
+        self._done = 0
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        self._medium.write(offset, pieces)
+        self._done += sum(map(len, pieces))
+        self._emit(
+            PhaseProgress(
+                Phase.WRITE, bytes_done=min(self._done, self._total), bytes_total=self._total
+            )
+        )
+
+    def zero(self, offset: int, length: int) -> None:
+        self._medium.zero(offset, length)
+
+
+def write_disk(
+    repository: Path,
+    image: Bootable,
+    target: Path,
+    *,
+    assets: Callable[[str, str], BootAssets],
+    options: DiskOptions,
+    emit: Emit = ignore,
+) -> DiskSummary:
+    """Write a disk image to a file (replaced as a whole) or onto a block device.
+
+    `assets` is given the UUIDs of /boot and of the ESP. The bytes are a function of image, boot
+    loader and options. A file appears under its name when it is whole and synced; a device is
+    written after all that goes there has been read and checked once, and read back at the end.
+    Raises what `Prepared` raises, HostError ("disk-full", "disk-in-use", "disk-differs",
+    "disk-sectors"), and StoreError ("object-damaged") before the target is touched.
+    """
+    start = monotonic()
+    if _is_device(target):
+        with _opened(target) as fd:
+            whole = os.lseek(fd, 0, os.SEEK_END)
+            prepared = Prepared(repository, image, assets=assets, options=options, whole=whole)
+            emit(PhaseStarted(Phase.CHECK))
+            prepared.write(Nowhere())
+            emit(PhaseStarted(Phase.WRITE))
+            device = Device(fd)
+            prepared.write(device, emit)
+            device.finish()
+            device.verify()
+            device.reread()
+            written = device.written
+    else:
+        prepared = Prepared(repository, image, assets=assets, options=options)
+        emit(PhaseStarted(Phase.WRITE))
+        written = _write_file(target, prepared, emit)
+    emit(PhaseFinished(Phase.WRITE, 1, monotonic() - start, written))
+    return DiskSummary(
+        target=target,
+        form="device" if _is_device(target) else options.form,
+        size=prepared.layout.size,
+        written=written,
+        commit=image.commit,
+        kernel=prepared.kernel.release,
+        root_uuid=prepared.root_uuid,
+        boot_uuid=prepared.boot_uuid,
+        esp_uuid=prepared.esp_uuid,
+        partitions=prepared.layout.partitions,
+    )
+
+
+def _write_file(target: Path, prepared: Prepared, emit: Emit) -> int:
+    """Write beside the target, then take its place."""
+    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
+    size = prepared.layout.size
+    try:
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise HostError(
+            f"cannot write to {target.parent}: {error.strerror}", reason="disk-unwritable"
+        ) from None
+    try:
+        try:
+            _need_room(fd, prepared, target)
+            medium = Qcow2(fd, size) if prepared.options.form == "qcow2" else Sparse(fd, size)
+            prepared.write(medium, emit)
+            medium.finish()
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.rename(target)
+    except BaseException as error:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise _unwritable(target, error) from None
+        raise
+    sync_directory(target.parent)
+    return medium.written
+
+
+def _need_room(fd: int, prepared: Prepared, target: Path) -> None:
+    found = os.fstatvfs(fd)
+    needed = prepared.root.used + prepared.boot.used
+    free = found.f_bavail * found.f_frsize
+    if free < needed:
+        raise HostError(
+            f"{target.parent} has {free // MIB} MiB free, and the disk image takes"
+            f" {needed // MIB}",
+            reason="disk-full",
+            hint=f"df -h {target.parent}",
+        )
+
+
+def _unwritable(target: Path, error: OSError) -> HostError:
+    import errno
+
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return HostError(
+        f"writing {target} failed: {error.strerror}",
+        reason="disk-full" if full else "disk-unwritable",
+        hint=f"df -h {target.parent}",
+    )
+
+
+@contextmanager
+def _opened(device: Path) -> Iterator[int]:
+    """A block device for ourselves alone; the kernel refuses one that is mounted or in use."""
+    try:
+        fd = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(
+            f"cannot have {device} for ourselves: {error.strerror}",
+            reason="disk-in-use",
+            hint=f"see what uses it: lsblk {device}",
+        ) from None
+    try:
+        if sector_size(fd) != gpt.SECTOR:
+            raise HostError(
+                f"{device} has sectors of {sector_size(fd)} bytes; 512 are supported",
+                reason="disk-sectors",
+            )
+        yield fd
+    except OSError as error:
+        raise _unwritable(device, error) from None
+    finally:
+        os.close(fd)
+
+
+def _is_device(target: Path) -> bool:
+    try:
+        return stat.S_ISBLK(target.stat().st_mode)
+    except OSError:
+        return False
+
