@@ -54,13 +54,14 @@ def read_state(boot: Path) -> BootState:
 def start_trial(boot: Path, deployment: str, tries: int = TRIES) -> None:
     """Count the starts of this entry from now on, unless it is good or counted already.
 
-    Comes before the menu that makes it the first: until then the name means nothing to GRUB.
+    Comes before the menu that makes it the first: until then the name means nothing to GRUB. No
+    tries: nothing is counted. GRUB's script counts from nine at most.
     """
     state = read_state(boot)
-    if not deployment or deployment in state.good or state.trial == deployment:
+    if tries < 1 or not deployment or deployment in state.good or state.trial == deployment:
         return
-    left = max(1, min(tries, 9))
-    environment.change(boot / "grub/grubenv", dolmen_trial=deployment, dolmen_left=str(left))
+    left = str(min(tries, 9))
+    environment.change(boot / "grub/grubenv", dolmen_trial=deployment, dolmen_left=left)
 
 
 def mark_good(boot: Path, deployment: str) -> BootState:
