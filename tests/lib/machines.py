@@ -13,11 +13,12 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 #: Seconds for a start under TCG on a busy machine; a quiet one takes 20 to 40.
 BOOT = 400.0
@@ -124,9 +125,11 @@ class Machine:
 
     def wait(self, timeout: float = BOOT) -> str:
         """Wait until a system that was not known yet says hello; returns its boot id."""
-        message = self._message(time.monotonic() + timeout, lambda m: m.get("hello") != self.boot)
-        self.boot = message["hello"]
-        return str(self.boot)
+        message = self._message(
+            time.monotonic() + timeout, lambda m: m.get("hello", self.boot) != self.boot
+        )
+        self.boot = str(message["hello"])
+        return self.boot
 
     def try_run(self, command: str, timeout: float = 120.0) -> Answer:
         """Run a shell command in the machine; `timeout` counts there and a little longer here."""
@@ -222,19 +225,15 @@ class Machine:
             argv += ["-nic", "user,model=virtio-net-pci"]
         return [*argv, *self.extra]
 
-    def _message(self, deadline: float, wanted: object) -> dict[str, str]:
+    def _message(self, deadline: float, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         assert self._agent is not None
-        assert callable(wanted)
         while True:
             while b"\n" in self._rest:
                 line, _, self._rest = self._rest.partition(b"\n")
                 with suppress(ValueError):
                     message = json.loads(line)
-                    if isinstance(message, dict) and ("hello" in message or "id" in message):
-                        if "hello" in message and not wanted(message):
-                            continue
-                        if wanted(message):
-                            return message
+                    if isinstance(message, dict) and wanted(message):
+                        return message
             left = deadline - time.monotonic()
             if left <= 0:
                 raise MachineError(f"no answer in time\n{self.tail()}")

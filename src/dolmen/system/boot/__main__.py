@@ -31,6 +31,11 @@ def main(argv: Sequence[str]) -> int:
     if argv == ["booted"]:
         sys.stdout.write(booted_deployment(Path("/")) + "\n")
         return 0
+    if argv == ["grow"]:
+        from dolmen.system.boot.growing import grow_root
+
+        sys.stderr.write(grow_root(Path("/sysroot")) + "\n")
+        return 0
     sys.stderr.write(__doc__ or "")
     return 2
 
