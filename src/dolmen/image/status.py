@@ -35,10 +35,15 @@ class Installed:
 
 def read_status(status: Path, extended_states: Path) -> dict[tuple[str, str], Installed]:
     """All packages but those of which only configuration is left; no file is no package."""
-    marks = _automatic(_text(extended_states))
+    return read_status_text(_text(status), _text(extended_states))
+
+
+def read_status_text(text: str, extended_states: str = "") -> dict[tuple[str, str], Installed]:
+    """The same of the files' texts."""
+    marks = _automatic(extended_states)
     marked = {name for name, _ in marks}
     found: dict[tuple[str, str], Installed] = {}
-    for fields in _stanzas(_text(status)):
+    for fields in _stanzas(text):
         state = fields.get("status", "").rpartition(" ")[2]
         name, architecture = fields.get("package", ""), fields.get("architecture", "")
         if not name or state in ("", "not-installed", "config-files"):

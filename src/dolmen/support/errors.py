@@ -7,7 +7,9 @@ table of exit codes is part of the interface (README, "Exit codes").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class DolmenError(Exception):
@@ -111,3 +113,10 @@ class BusyError(DolmenError):
 
     exit_code = 11
     default_reason = "busy"
+
+
+class MachineError(DolmenError):
+    """A system image or a change of a machine's deployments is refused; nothing was switched."""
+
+    exit_code = 12
+    default_reason = "machine"

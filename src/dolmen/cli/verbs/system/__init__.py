@@ -9,7 +9,15 @@ from dolmen.cli.options import common
 
 #: Verb -> (module here, one line of help), in the order of the help: what makes images first, then
 #: what a machine does.
-VERBS: dict[str, tuple[str, str]] = {}
+VERBS: dict[str, tuple[str, str]] = {
+    "status": ("status", "Show what runs, what is started next, and what one can go back to"),
+    "deploy": ("deploy", "Make an image what is started next"),
+    "rollback": ("rollback", "Start what was there before, from now on"),
+    "pin": ("pin", "Keep a deployment whatever comes"),
+    "cleanup": ("cleanup", "Remove what no deployment needs, and deployments"),
+    "kargs": ("kargs", "Show or change the kernel's arguments"),
+    "unlock": ("unlock", "Let the running /usr be written to until the next start"),
+}
 
 
 @click.group(

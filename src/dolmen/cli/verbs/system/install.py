@@ -1,0 +1,46 @@
+"""`dolmen system install`: a system to a disk, or packages over the running system's image.
+
+What is meant shows in the words: a path ("/dev/sda", "./vm.raw") is a disk, all else a package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+#: Options whose next word is their value, not a disk.
+_VALUED = frozenset(
+    {"-C", "--dir", "--store", "--color", "--seed", "--filesystem", "--sysroot", "--os"}
+)
+
+
+class _Either(click.Command):
+    """Becomes one of two commands as soon as its words are known."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of the command that is meant."""
+        if names_disk(args):
+            from dolmen.cli.verbs.system.install_disk import command as meant
+        else:
+            from dolmen.cli.verbs.system.install_packages import command as meant
+        return meant.make_context(info_name, args, parent, **extra)
+
+
+def names_disk(words: list[str]) -> bool:
+    """Whether one of the words is a path that is no option's value."""
+    before = ""
+    for word in words:
+        if word.startswith(("/", "./", "../")) and before not in _VALUED:
+            return True
+        before = word
+    return False
+
+
+command = _Either("install")

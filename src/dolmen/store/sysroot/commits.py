@@ -1,0 +1,143 @@
+"""Questions about a commit in a sysroot's repository, before anything is deployed from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from gi.repository import GLib, OSTree
+
+from dolmen.store.history.repository import History, told
+from dolmen.store.history.tree import Entry, Tree
+from dolmen.store.sysroot.deployment import Metadata
+from dolmen.store.sysroot.metadata import read_metadata
+from dolmen.support.errors import StoreError
+
+_MODULES = "/usr/lib/modules"
+_WORKERS = 2
+_BATCH = 64
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The kernel of a commit: its KVER, the bytes it needs in /boot, and libostree's checksum.
+
+    The checksum is over kernel, initramfs and device tree in this order; it names the directory in
+    /boot (ostree-sysroot-deploy.c, get_kernel_from_tree_usrlib_modules).
+    """
+
+    version: str
+    size: int
+    checksum: str
+
+
+def metadata(history: History, commit: str) -> Metadata:
+    """What the commit says about itself; raises StoreError ("object-missing")."""
+    return read_metadata(history.repo, commit)
+
+
+def resolve(history: History, revision: str) -> str:
+    """The checksum that a ref, a checksum or its beginning means; raises ("no-revision")."""
+    with told():
+        return str(history.repo.resolve_rev(revision, False)[1])
+
+
+def kernels(history: History, commit: str) -> tuple[Kernel, ...]:
+    """The kernels that have an initramfs beside them; libostree deploys exactly one."""
+    tree = Tree(history, commit)
+    found = []
+    for directory in _children(tree, _MODULES):
+        if not directory.is_directory:
+            continue
+        names = {entry.path.rpartition("/")[2]: entry for entry in tree.children(directory)}
+        image = names.get("vmlinuz")
+        initramfs = names.get("initramfs.img") or names.get("initramfs")
+        if image is None or initramfs is None or not (image.is_file and initramfs.is_file):
+            continue
+        parts = [image, initramfs]
+        if "devicetree" in names:
+            parts.append(names["devicetree"])
+        digest = hashlib.sha256()
+        for part in parts:
+            for piece in tree.read(part):
+                digest.update(piece)
+        found.append(
+            Kernel(
+                directory.path.rpartition("/")[2],
+                sum(part.size for part in parts),
+                digest.hexdigest(),
+            )
+        )
+    return tuple(found)
+
+
+def read(history: History, commit: str, path: str) -> bytes | None:
+    """A file of a commit, whole; None where there is none."""
+    tree = Tree(history, commit)
+    try:
+        entry = tree.follow(path)
+    except StoreError as error:
+        if error.reason in ("no-path", "not-a-directory", "not-a-file"):
+            return None
+        raise
+    if entry.size > _LARGEST:
+        return None
+    return b"".join(tree.read(entry))
+
+
+def exists(history: History, commit: str, path: str) -> bool:
+    """Whether a commit has this path."""
+    try:
+        Tree(history, commit).find(path)
+    except StoreError as error:
+        if error.reason in ("no-path", "not-a-directory"):
+            return False
+        raise
+    return True
+
+
+def damages(
+    history: History, commit: str, *, progress: Callable[[int, int], None] | None = None
+) -> tuple[tuple[str, ...], int]:
+    """Read and hash all that a commit needs.
+
+    What is missing or not what its name says, and how many objects there are.
+    """
+    repo = history.repo
+    try:
+        repo.fsck_object(OSTree.ObjectType.COMMIT, commit, None)
+        names = sorted(key.unpack() for key in repo.traverse_commit(commit, 0, None)[1])
+    except GLib.Error as error:
+        return (error.message,), 0
+
+    def check(batch: list[tuple[str, int]]) -> list[str]:
+        # The interpreter's lock is let go while libostree reads and hashes.
+        found = []
+        for name, kind in batch:
+            try:
+                repo.fsck_object(OSTree.ObjectType(kind), name, None)
+            except GLib.Error as error:
+                found.append(error.message)
+        return found
+
+    batches = [names[i : i + _BATCH] for i in range(0, len(names), _BATCH)]
+    said: list[str] = []
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        for number, found in enumerate(workers.map(check, batches), 1):
+            said += found
+            if progress is not None:
+                progress(min(number * _BATCH, len(names)), len(names))
+    return tuple(said), len(names)
+
+
+def _children(tree: Tree, path: str) -> list[Entry]:
+    try:
+        found = tree.find(path)
+    except StoreError as error:
+        if error.reason in ("no-path", "not-a-directory"):
+            return []
+        raise
+    return list(tree.children(found)) if found.is_directory else []

@@ -1,0 +1,141 @@
+"""`deploy`: from what an administrator names to an image in the sysroot's repository, and on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dolmen.store.sysroot import Sysroot
+from dolmen.store.sysroot.commits import metadata, resolve
+from dolmen.support.errors import DolmenError, MachineError, UsageError
+from dolmen.support.events import Emit, ignore
+from dolmen.system.machine.changes import lasting
+from dolmen.system.machine.checking import check_metadata
+from dolmen.system.machine.declared import declared_update
+from dolmen.system.machine.kargs import edited
+from dolmen.system.machine.layers import Layers, layers_in, with_layers
+from dolmen.system.machine.roles import roles
+from dolmen.system.machine.switching import Origin, Outcome, switch
+
+_CHECKSUM = re.compile(r"[0-9a-f]{4,64}[\^~0-9]*")
+
+
+def deploy(
+    sysroot: Sysroot,
+    target: str,
+    *,
+    arguments: Sequence[str] = (),
+    store: Path | None = None,
+    allow_downgrade: bool = False,
+    keep: int | None = None,
+    emit: Emit = ignore,
+) -> Outcome:
+    """Make LOCK, REF or DIR what is started next.
+
+    `arguments`: in place of those in use, where given. `keep`: None for what the image declares.
+    Raises what `switch` does, MachineError ("no-image"), and what building raises.
+    """
+    if arguments:
+        edited((), append=arguments)
+    if not target:
+        raise UsageError("no image is named", hint="dolmen system deploy --help")
+    with sysroot.changing():
+        merge = sysroot.merge_source()
+        origin = lasting(merge) if merge is not None else {}
+        own = origin.setdefault("dolmen", {})
+        ref: str | None = None
+        if _is_declaration(target):
+            from dolmen.system.machine.making import make_here
+
+            directory = Path(target).absolute()
+            base = make_here(sysroot, directory, store=store, emit=emit)
+            origin.pop("origin", None)
+            own["directory"] = str(directory)
+        else:
+            base = _find(sysroot, target)
+            if _CHECKSUM.fullmatch(target) is None and base not in target:
+                origin["origin"] = {"refspec": target}
+                own.pop("directory", None)
+                remote, colon, name = target.partition(":")
+                ref = name if colon and remote and not re.search(r"[~^]", name) else None
+        return put(
+            sysroot,
+            base,
+            origin=origin,
+            arguments=tuple(arguments) or None,
+            ref=ref,
+            store=store,
+            allow_downgrade=allow_downgrade,
+            keep=keep,
+            emit=emit,
+        )
+
+
+def put(
+    sysroot: Sysroot,
+    base: str,
+    *,
+    origin: Origin,
+    layers: Layers | None = None,
+    arguments: Sequence[str] | None = None,
+    ref: str | None = None,
+    store: Path | None = None,
+    allow_downgrade: bool = False,
+    keep: int | None = None,
+    emit: Emit = ignore,
+) -> Outcome:
+    """Make an image, with the layers over it, what is started next.
+
+    `layers`: None for those that the origin records. Under `changing()`. Raises what `switch` and
+    `lay` do.
+    """
+    runs = any(one.booted and base in (one.commit, one.base) for one in sysroot.own())
+    wanted = layers_in(origin) if layers is None else layers
+    commit = base
+    if wanted:
+        from dolmen.system.machine.layering import lay
+
+        if not runs:
+            check_metadata(
+                sysroot,
+                metadata(sysroot.repository, base),
+                ref=ref,
+                allow_downgrade=allow_downgrade,
+            )
+        commit = lay(sysroot, base, wanted, store=store, emit=emit)
+    return switch(
+        sysroot,
+        commit,
+        origin=with_layers(origin, wanted),
+        arguments=arguments,
+        ref=ref if commit == base else None,
+        allow_downgrade=allow_downgrade or runs,
+        keep=declared_update(sysroot).keep if keep is None else keep,
+        emit=emit,
+    )
+
+
+def _is_declaration(target: str) -> bool:
+    path = Path(target)
+    return path.is_dir() or (path.name.endswith(".lock") and path.is_file())
+
+
+def _find(sysroot: Sysroot, target: str) -> str:
+    own = sysroot.own()
+    named = roles(own)
+    for one in own:
+        if target in (one.version, named[one.name], one.name):
+            return one.commit
+    try:
+        return resolve(sysroot.repository, target)
+    except DolmenError as error:
+        if error.reason not in ("no-revision", "store-failed"):
+            raise
+        raise MachineError(
+            f"there is no image called {target[:100]} here",
+            reason="no-image",
+            context=f"{sysroot.path}/ostree/repo: {error.message}",
+            hint="fetch it first: dolmen system rebase URL REF; or see what there is: "
+            f"dolmen store --repo={sysroot.path}/ostree/repo refs",
+        ) from None

@@ -1,0 +1,67 @@
+"""What lies over a deployment's image: requests, recorded in its origin and made good anew over
+each new image.
+
+    [dolmen]
+    install=htop;jq=1.6-2
+    remove=nano
+    override=openssl=3.0.11-1
+    source=/etc/dolmen
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dolmen.store.sysroot import Deployment
+
+GROUP = "dolmen"
+_SEPARATOR = ";"
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Packages to have beside the image's, those of the image to do without, and versions of the
+    image's packages to have instead (`NAME=VERSION` or `NAME/SUITE`)."""
+
+    install: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    override: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.install or self.remove or self.override)
+
+    def with_changes(self, **changes: tuple[str, ...]) -> Layers:
+        """The same with other lists."""
+        return replace(self, **changes)
+
+
+def layers_of(deployment: Deployment | None) -> Layers:
+    """The requests recorded with a deployment."""
+    return Layers() if deployment is None else layers_in(deployment.origin)
+
+
+def layers_in(origin: Mapping[str, Mapping[str, str]]) -> Layers:
+    """The requests recorded in an origin."""
+    group = origin.get(GROUP, {})
+    return Layers(
+        *(
+            tuple(word for word in group.get(key, "").split(_SEPARATOR) if word)
+            for key in ("install", "remove", "override")
+        )
+    )
+
+
+def with_layers(
+    origin: Mapping[str, Mapping[str, str]], layers: Layers
+) -> dict[str, dict[str, str]]:
+    """An origin with these requests."""
+    result = {name: dict(values) for name, values in origin.items()}
+    group = result.setdefault(GROUP, {})
+    for key in ("install", "remove", "override"):
+        words = getattr(layers, key)
+        if words:
+            group[key] = _SEPARATOR.join(words)
+        else:
+            group.pop(key, None)
+    return result
