@@ -45,9 +45,7 @@ def read_commit(data: bytes) -> tuple[dict[str, object], int]:
     """The metadata and the time (seconds) of a commit object."""
     from gi.repository import GLib
 
-    found = GLib.Variant.new_from_bytes(
-        GLib.VariantType(COMMIT_TYPE), GLib.Bytes.new(data), False
-    )
+    found = GLib.Variant.new_from_bytes(GLib.VariantType(COMMIT_TYPE), GLib.Bytes.new(data), False)
     metadata = found.get_child_value(0).unpack()
     swapped = found.get_child_value(5).get_uint64()
     return metadata, int.from_bytes(swapped.to_bytes(8, "little"), "big")

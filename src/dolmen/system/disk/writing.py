@@ -21,7 +21,7 @@ from dolmen.system.disk.committed import Committed
 from dolmen.system.disk.ext4.superblock import Identity
 from dolmen.system.disk.ext4.writing import FileSystem, estimate
 from dolmen.system.disk.fat import Fat
-from dolmen.system.disk.layout import MIB, DiskOptions, Layout, Names, divide
+from dolmen.system.disk.layout import MIB, DiskOptions, Names, divide
 from dolmen.system.disk.media import Device, Medium, Nowhere, Sparse, Window, sector_size
 from dolmen.system.disk.nodes import Node, directory, file, place
 from dolmen.system.disk.qcow2 import Qcow2
@@ -171,9 +171,7 @@ class Prepared:
             if len(core) > layout.bios.size:
                 raise HostError("the boot loader is too large", reason="boot-loader-unusable")
         mbr = gpt.protective_mbr(layout.size, code[:MBR_CODE])
-        front, back = gpt.tables(
-            layout.size, self._names.identity("disk"), layout.partitions
-        )
+        front, back = gpt.tables(layout.size, self._names.identity("disk"), layout.partitions)
         head = (mbr + front).ljust(layout.bios.start, b"\0")
         core = core.ljust(layout.bios.size, b"\0")
         # Without its tables the disk is nobody's: they come last, when all the rest is there.
@@ -297,8 +295,7 @@ def _need_room(fd: int, prepared: Prepared, target: Path) -> None:
     free = found.f_bavail * found.f_frsize
     if free < needed:
         raise HostError(
-            f"{target.parent} has {free // MIB} MiB free, and the disk image takes"
-            f" {needed // MIB}",
+            f"{target.parent} has {free // MIB} MiB free, and the disk image takes {needed // MIB}",
             reason="disk-full",
             hint=f"df -h {target.parent}",
         )
@@ -344,4 +341,3 @@ def _is_device(target: Path) -> bool:
         return stat.S_ISBLK(target.stat().st_mode)
     except OSError:
         return False
-

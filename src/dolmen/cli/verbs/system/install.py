@@ -5,6 +5,7 @@ What is meant shows in the words: a path ("/dev/sda", "./vm.raw") is a disk, all
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import click
@@ -26,10 +27,8 @@ class _Either(click.Command):
         **extra: Any,
     ) -> click.Context:
         """The context of the command that is meant."""
-        if names_disk(args):
-            from dolmen.cli.verbs.system.install_disk import command as meant
-        else:
-            from dolmen.cli.verbs.system.install_packages import command as meant
+        module = "install_disk" if names_disk(args) else "install_packages"
+        meant: click.Command = import_module(f"dolmen.cli.verbs.system.{module}").command
         return meant.make_context(info_name, args, parent, **extra)
 
 
