@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from dolmen.cli import text
 from dolmen.cli.outcomes import change_lines, lines, outcome_value
@@ -109,3 +111,50 @@ def _file_lines(files: tuple[FileChange, ...]) -> Iterable[str]:
         yield f"  {_SIGNS[file.what]} {text.sanitise(file.path)}{note}"
     if len(files) > _MAX_FILES:
         yield f"  and {len(files) - _MAX_FILES} more files"
+
+
+def move(
+    environment: Environment, session: Session, name: str | None, wanted: Mapping[str, Any]
+) -> None:
+    """`dolmen try` with --commit, --resume, --export or --import: trials as commits."""
+    from dolmen.environment import carrying, prepare
+    from dolmen.support.errors import UsageError
+
+    backend = session.backend()
+    ways = [key for key in ("committing", "resume", "export", "source") if wanted[key]]
+    if len(ways) != 1 or (wanted["subject"] and ways[0] not in ("committing", "export")):
+        raise UsageError(
+            "one of --commit, --resume, --export and --import; --branch and --subject go with it",
+            hint="dolmen try --help",
+        )
+    if ways[0] in ("committing", "export"):
+        done = carrying.commit_trial(
+            environment,
+            name,
+            backend=backend,
+            branch=wanted["branch"],
+            subject=wanted["subject"],
+            emit=session.emit,
+        )
+        value = {"trial": done.trial, "branch": done.branch, "checksum": done.checksum}
+        if ways[0] == "export":
+            carrying.write_file(backend, done.branch, Path(wanted["export"]), emit=session.emit)
+            value["file"] = wanted["export"]
+        session.close()
+        session.answer({**value, "changed": done.changed})
+        same = "" if done.changed else " (as it was)"
+        session.say(f"{done.branch}: {done.checksum}{same}")
+        if ways[0] == "export":
+            session.say(text.sanitise(f"written to {wanted['export']}"))
+        return
+    revision = wanted["resume"]
+    if wanted["source"]:
+        revision = carrying.read_file(
+            backend, Path(wanted["source"]), wanted["branch"], emit=session.emit
+        )
+    prepare(environment, backend=backend, command="sync", emit=session.emit)
+    trial = carrying.resume_trial(environment, revision, name, backend=backend, emit=session.emit)
+    session.close()
+    session.answer({"trial": trial.name, "commit": revision, "generation": trial.generation})
+    chosen = "" if trial.name == "trial" else f" --name {trial.name}"
+    session.say(f"trial {trial.name} goes on; enter it: dolmen try{chosen}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def begin(
         )
         with trials.staged(environment) as directory:
             there = placing.placed(manifest, environment.directory, dict(lock.snapshots))
-            _fill(directory, there, trial, backend)
+            fill(directory, there, trial, backend)
             write_atomic(directory / MANIFEST_NAME, text)
             write_atomic(directory / LOCK_NAME, render_lock(lock))
             trials.write(trial, directory)
@@ -142,10 +143,18 @@ def _with_apt(
     return more, placing.build(environment, more, backend=backend, emit=emit), helpers
 
 
-def _fill(directory: Path, manifest: Manifest, trial: Trial, backend: Backend) -> None:
-    """Make the layer: apt's sources and options, its lists as Dolmen has verified them."""
-    from dolmen.archive import apt_inside
+def fill(
+    directory: Path,
+    manifest: Manifest,
+    trial: Trial,
+    backend: Backend,
+    *,
+    more: Callable[[Path], object] = lambda _upper: None,
+) -> None:
+    """Make the layer: apt's sources and options, its lists as Dolmen has verified them.
 
+    `more` writes what it shall hold beyond that into the upper directory.
+    """
     upper = directory / "upper"
     upper.mkdir(mode=0o755)
     try:
@@ -158,8 +167,15 @@ def _fill(directory: Path, manifest: Manifest, trial: Trial, backend: Backend) -
             context=str(directory.parent),
             hint="have the environment on ext4, xfs or btrfs",
         ) from None
-    files = directory / "files"
-    files.mkdir(mode=0o755)
+    (directory / "files").mkdir(mode=0o755)
+    _fill(directory, manifest, trial, backend)
+    more(upper)
+
+
+def _fill(directory: Path, manifest: Manifest, trial: Trial, backend: Backend) -> None:
+    from dolmen.archive import apt_inside
+
+    upper, files = directory / "upper", directory / "files"
     if not (trial.tree / POLICY).exists():
         # No service starts here (policy-rc.d(8), invoke-rc.d(8)).
         _write(upper / POLICY, "#!/bin/sh\nexit 101\n", mode=0o755)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dolmen.image.mounting import mount_points
 from dolmen.image.normalise import dropped, normalise
+from dolmen.model import Sha256
 from dolmen.model.digest import digest_text
 from dolmen.store import Image, Store
 from dolmen.support.clock import monotonic
@@ -49,6 +50,40 @@ def commit_layer(
         emit(PhaseFinished(Phase.COMMIT, 1, monotonic() - began))
         store.realise(image, emit=emit)
         store.record_image(digest_text(f"by hand\n{base.root}\n{image.root}"), image)
+    return image
+
+
+def commit_tree(
+    store: Store,
+    base: Image,
+    upper: Path,
+    *,
+    drop: Callable[[str], bool] = lambda _path: False,
+    emit: Emit = ignore,
+) -> Image:
+    """The tree of `base` with the overlay's upper directory over it, as it is, without rules.
+
+    No ref names it, so the caller holds the store until one does. Raises as `commit_layer`.
+    """
+    began = monotonic()
+    emit(PhaseStarted(Phase.COMMIT))
+    with store.locked(emit=emit), store.tree_builder() as builder:
+        builder.merge_commit(base.commit)
+        builder.apply_upper(upper, drop=drop)
+        image = builder.commit()
+    emit(PhaseFinished(Phase.COMMIT, 1, monotonic() - began))
+    return image
+
+
+def realise_tree(
+    store: Store, tree: tuple[Sha256, Sha256], key: Sha256, *, emit: Emit = ignore
+) -> Image:
+    """The image that a tree (dirtree, dirmeta) is; realised, and recorded for `key`."""
+    with store.locked(emit=emit), store.tree_builder() as builder:
+        builder.merge_tree(*tree)
+        image = builder.commit()
+    store.realise(image, emit=emit)
+    store.record_image(key, image)
     return image
 
 

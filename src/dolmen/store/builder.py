@@ -94,7 +94,11 @@ class TreeBuilder:
     def merge_commit(self, commit: Sha256) -> None:
         """Add the whole tree of a commit; onto an empty builder this takes it as it is."""
         found = self._transaction.objects.commit(commit)
-        source = Directory(self._transaction.objects, tree=found.tree, meta=found.meta)
+        self.merge_tree(found.tree, found.meta)
+
+    def merge_tree(self, tree: Sha256, meta: Sha256) -> None:
+        """The same for a tree that is known by its dirtree and its dirmeta."""
+        source = Directory(self._transaction.objects, tree=tree, meta=meta)
         if not self._root.unread and not self._root.files and not self._root.dirs:
             self._root = source
         else:

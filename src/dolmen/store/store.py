@@ -168,11 +168,8 @@ class Store:
 
     def record_image(self, key: Sha256, image: Image) -> None:
         """Remember what building `key` gave; the ref comes first, the pointer last."""
-        ref = self.path / "repo/refs/heads/image" / image.root
         with translated("record"):
-            ref.parent.mkdir(parents=True, exist_ok=True)
-            if self._ref(f"image/{image.root}") != image.commit:
-                write_atomic(ref, f"{image.commit}\n")
+            self._name(image)
             symlink_atomic(self.images / key, f"../trees/{image.root}")
 
     def realise(self, image: Image, *, emit: Emit = ignore) -> Path:
@@ -195,6 +192,7 @@ class Store:
 
                 self._check_root(image)
                 with translated("realise"), self.scratch() as work:
+                    self._name(image)  # or a kill would leave a tree whose objects nothing keeps
                     self.checkout(image.commit, work / "tree")
                     sync_file_system(self.path)
                     (work / "tree").rename(tree)
@@ -236,6 +234,35 @@ class Store:
         from dolmen.store.compare import TreeReader
 
         return TreeReader(self._objects, commit)
+
+    def write_layer(
+        self, before: tuple[Sha256, Sha256], after: tuple[Sha256, Sha256], upper: Path
+    ) -> int:
+        """What leads from one tree (dirtree, dirmeta) to another, as an overlay's upper directory.
+
+        `upper` is there and the caller's own. How many names it holds then; not durable. Raises
+        PackageError ("unsafe-path"), StoreError ("object-missing", …), OSError.
+        """
+        from dolmen.store.layering import write_layer
+
+        return write_layer(self._objects, before, after, upper)
+
+    def kind_of(self, tree: tuple[Sha256, Sha256], path: str) -> str:
+        """What is at a path of a tree: "d", "f" (also a link), or "" for nothing."""
+        checksum = tree[0]
+        for number, part in enumerate(parts := path.split("/"), 1):
+            content = self._objects.dirtree(checksum)
+            if part not in content.dirs:
+                return "f" if part in content.files and number == len(parts) else ""
+            checksum = content.dirs[part][0]
+        return "d"
+
+    @staticmethod
+    def sync(directory: Path) -> None:
+        """Make everything on a directory's file system durable."""
+        from dolmen.store.transaction import sync_file_system
+
+        sync_file_system(directory)
 
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
         """A working directory on the store's file system, removed at the end or, after a kill,
@@ -286,6 +313,13 @@ class Store:
                 reason="object-damaged",
                 hint="dolmen fsck",
             )
+
+    def _name(self, image: Image) -> None:
+        """Let the image's ref name its commit, durably."""
+        ref = self.path / "repo/refs/heads/image" / image.root
+        if self._ref(f"image/{image.root}") != image.commit:
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(ref, f"{image.commit}\n")
 
     def _transaction(self) -> Transaction:
         from dolmen.store.transaction import Transaction

@@ -6,6 +6,7 @@ links, and never trusted to hold still names that mean something elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -66,8 +67,12 @@ class _Reader:
                 reason="unsafe-path",
                 context=path[:200],
             )
-        with _listing(where) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        with _listed(where) as found:
+            self._entries(found, path, into, depth)
+
+    def _entries(
+        self, found: list[os.DirEntry[str]], path: str, into: Directory, depth: int
+    ) -> None:
         for entry in found:
             name = f"{path}/{entry.name}"
             if not _is_text(entry.name):
@@ -142,18 +147,29 @@ def _open(where: str, status: os.stat_result) -> int:
     try:
         fd = os.open(where, flags)
     except PermissionError:
-        # Ours, but without the owner's read permission; the mode was noted before.
-        os.chmod(where, stat.S_IMODE(status.st_mode) | 0o400, follow_symlinks=False)
-        fd = os.open(where, flags)
+        # Ours, but without the owner's read permission; it is as it was when we are through.
+        mode = stat.S_IMODE(status.st_mode)
+        os.chmod(where, mode | 0o400)
+        try:
+            fd = os.open(where, flags)
+        finally:
+            os.chmod(where, mode)
     return fd
 
 
-def _listing(where: str) -> os._ScandirIterator[str]:
+@contextlib.contextmanager
+def _listed(where: str) -> Iterator[list[os.DirEntry[str]]]:
+    """What is in a directory; one without the owner's permissions has them for the time being."""
+    mode = stat.S_IMODE(os.lstat(where).st_mode)
+    if mode & 0o500 != 0o500:
+        os.chmod(where, mode | 0o500)
     try:
-        return os.scandir(where)
-    except PermissionError:
-        os.chmod(where, 0o700)
-        return os.scandir(where)
+        with os.scandir(where) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        yield found
+    finally:
+        if mode & 0o500 != 0o500:
+            os.chmod(where, mode)
 
 
 def _is_opaque(where: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -18,19 +18,35 @@ from dolmen.support.errors import UsageError
         dolmen try --list
         dolmen keep                     (what was tried becomes a generation)
         dolmen drop                     (it never happened)
+        dolmen try --commit -s "nginx, before the upgrade"
+        dolmen try --resume trial/web/trial --name again
+        dolmen try --export web.tar     (a file for another machine)
+        dolmen try --import web.tar
     """,
     allow_interspersed_args=False,
 )
 @click.option("-n", "--name", metavar="TRIAL", help="Which trial (default: trial).")
 @click.option("--pure", is_flag=True, help="Share the working directory, not the home.")
 @click.option("--list", "listing", is_flag=True, help="List the trials and what they changed.")
+@click.option("--commit", "committing", is_flag=True, help="Commit its files to a branch.")
+@click.option("-b", "--branch", metavar="REF", help="Which (default: trial/DIRECTORY/TRIAL).")
+@click.option("-s", "--subject", metavar="TEXT", help="With --commit: one line that says why.")
+@click.option("--resume", metavar="COMMIT", help="Make a trial of what was committed.")
+@click.option("--export", metavar="FILE", help="Commit it, and write all of it into a tar.")
+@click.option("--import", "source", metavar="FILE", help="Make a trial of such a tar.")
 @click.argument("argv", metavar="[COMMAND [ARGUMENT…]]", nargs=-1, type=click.UNPROCESSED)
-def command(argv: tuple[str, ...], name: str | None, pure: bool, listing: bool) -> None:
+def command(
+    argv: tuple[str, ...], name: str | None, pure: bool, listing: bool, **moving: Any
+) -> None:
     """Enter a writable layer over the environment: a shell as (seeming) root, with apt and dpkg.
 
     The environment is not changed, whatever happens there; the layer stays until `dolmen keep` or
     `dolmen drop`, also over logout and reboot. Home and working directory are yours, for reading
     and writing; so is the network. No service is started.
+
+    --commit keeps the files of a trial as a commit of the store, where `dolmen store` shows,
+    compares, exports and pushes it; --resume goes on from there, here or wherever it was pushed to.
+    These are files only: processes are not frozen, what runs in a trial must end first.
     """
     from dolmen.environment import prepare
     from dolmen.environment.trials import DEFAULT
@@ -45,6 +61,13 @@ def command(argv: tuple[str, ...], name: str | None, pure: bool, listing: bool) 
         from dolmen.cli.trials import show_list
 
         show_list(environment, current)
+        return
+    if any(moving.values()):
+        from dolmen.cli.trials import move
+
+        if argv or pure:
+            raise UsageError("this goes with no command", hint="dolmen try --help")
+        move(environment, current, name, moving)
         return
     prepare(environment, backend=backend, command="sync", emit=current.emit)
     trial = begin(environment, name or DEFAULT, backend=backend, emit=current.emit)
