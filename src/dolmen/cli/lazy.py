@@ -1,4 +1,4 @@
-"""A group of verbs of which only the one that is typed gets imported."""
+"""Groups of verbs: only the one that is typed gets imported; its options may stand before it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from importlib import import_module
 from typing import Any
 
 import click
+
+
+class VerbFirst(click.Group):
+    """A group where the options of a verb may stand before it: `store --depth=1 pull origin`.
+
+    As with `ostree`, an option whose value is a word of its own (`--depth 1`) must be one that
+    the group itself knows, since the next word would be taken for the verb.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move what stands before the verb behind it, where the verb reads it."""
+        valued = {
+            name
+            for option in self.get_params(ctx)
+            if isinstance(option, click.Option) and not option.is_flag and not option.count
+            for name in option.opts
+        }
+        place = 0
+        while place < len(args) and args[place].startswith("-") and args[place] != "--":
+            place += 2 if args[place] in valued else 1
+        if 0 < place < len(args) and args[place] in self.list_commands(ctx):
+            args = [args[place], *args[:place], *args[place + 1 :]]
+        return super().parse_args(ctx, args)
 
 
 class LazyGroup(click.Group):

@@ -80,11 +80,11 @@ def verification(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         kind, equals, rest = word.partition("=")
         place, colon, data = rest.partition(":")
-        if not equals or not colon or place not in ("inline", "file"):
-            raise UsageError(
-                f"Failed to parse KEYTYPE=[inline|file]:DATA in {word}",
-                hint="dolmen store remote add --help",
-            )
+        hint = "dolmen store remote add --help"
+        if not equals:
+            raise UsageError(f"Failed to parse KEYTYPE=[inline|file]:DATA in {word}", hint=hint)
+        if not colon or place not in ("inline", "file"):
+            raise UsageError(f"Invalid key reference {place}, expected inline|file", hint=hint)
         with told():
             types.append(OSTree.sign_get_by_name(kind).get_name())
         found[f"verification-{kind}-{'key' if place == 'inline' else 'file'}"] = data

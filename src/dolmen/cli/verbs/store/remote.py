@@ -9,38 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dolmen.cli import storing, text
+from dolmen.cli.lazy import VerbFirst
 from dolmen.cli.options import session
 
 if TYPE_CHECKING:
     from dolmen.store.history.keys import Key
 
-_SET = "dolmen.store.remote.set"
 
-
-def _keep(ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
-    ctx.meta[_SET] = (*ctx.meta.get(_SET, ()), *values)
-
-
-_set = click.option(
-    "--set",
-    metavar="KEY=VALUE",
-    multiple=True,
-    expose_value=False,
-    callback=_keep,
-    help="Set an option.",
-)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=VerbFirst, context_settings={"help_option_names": ["-h", "--help"]})
 @storing.options
-@_set
 def command() -> None:
     """Repositories elsewhere: where they are, whom to believe, what they have."""
 
 
 @command.command("add")
 @storing.options
-@_set
+@click.option("--set", "options", metavar="KEY=VALUE", multiple=True, help="Set an option.")
 @click.option("--no-gpg-verify", is_flag=True, help="Ask for no OpenPGP signatures.")
 @click.option("--no-sign-verify", is_flag=True, help="Ask for no signatures of any kind.")
 @click.option(
@@ -70,7 +54,7 @@ def add_command(name: str, url: str | None, branches: tuple[str, ...], **given: 
         raise UsageError("Can only specify one of --if-not-exists and --force", hint=hint)
     if given["no_sign_verify"] and given["sign_verify"]:
         raise UsageError("Cannot specify both --sign-verify and --no-sign-verify", hint=hint)
-    values = dict(storing.pair(words) for words in click.get_current_context().meta.get(_SET, ()))
+    values = dict(storing.pair(words) for words in given["options"])
     if given["no_gpg_verify"] or given["no_sign_verify"]:
         values["gpg-verify"] = "false"
     if given["no_sign_verify"]:
