@@ -238,3 +238,13 @@ def test_links_lead_to_units_that_are_there_and_programs_may_run() -> None:
     done = placed["usr/lib/systemd/system/dolmen-boot-complete.service"].content
     assert b"After=graphical.target" in done
     assert b"multi-user" not in done
+
+
+def test_only_a_volatile_image_forgets() -> None:
+    plain = {item.path for item in machine_files()}
+    assert not [path for path in plain if "volatile" in path]
+    state = {item.path: item for item in machine_files(volatile="state", keep=["/home"])}
+    assert state["usr/lib/dolmen/volatile"].content == b"/home\n"
+    assert any(path.endswith("98dolmen-volatile/module-setup.sh") for path in state)
+    every = {item.path: item for item in machine_files(volatile="yes", keep=["/home"])}
+    assert every["usr/lib/dolmen/volatile"].content == b""

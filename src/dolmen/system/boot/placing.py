@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -31,6 +32,12 @@ _FILES = (
     ("emergency.conf", f"{_UNITS}/emergency.service.d/50-dolmen.conf", 0o644),
     ("manager.conf", "usr/lib/systemd/system.conf.d/50-dolmen.conf", 0o644),
 )
+_MODULE = "usr/lib/dracut/modules.d/98dolmen-volatile"
+_VOLATILE = (
+    ("volatile-setup.sh", f"{_MODULE}/module-setup.sh", 0o755),
+    ("volatile.sh", f"{_MODULE}/volatile.sh", 0o755),
+    ("dolmen-volatile.service", f"{_MODULE}/dolmen-volatile.service", 0o644),
+)
 _WANTED = (
     ("multi-user.target", "dolmen-boot-complete.service"),
     ("sysinit.target", "dolmen-boot-watch.service"),
@@ -39,13 +46,22 @@ _WANTED = (
 )
 
 
-def machine_files(*, target: str = "multi-user.target", tries: int = 3) -> tuple[MachineFile, ...]:
-    """Files and links for an image; `target` is what a good start reaches, `tries` how often a new
-    entry may fail to.
+def machine_files(
+    *,
+    target: str = "multi-user.target",
+    tries: int = 3,
+    volatile: str = "no",
+    keep: Sequence[str] = (),
+) -> tuple[MachineFile, ...]:
+    """Files and links for an image, in it before its initramfs is made.
+
+    `target` is what a good start reaches, `tries` how often a new entry may fail to. `volatile` is
+    the manifest's word: "no"; "state" forgets /var and /etc but for the paths `keep`; "yes" all.
     """
     data = resources.files("dolmen").joinpath("data/system")
     found = []
-    for name, path, mode in _FILES:
+    forgetting = volatile != "no"
+    for name, path, mode in (*_FILES, *(_VOLATILE if forgetting else ())):
         content = data.joinpath(name).read_bytes()
         if name == "dolmen-boot-complete.service":
             content = content.replace(b"multi-user.target", target.encode())
@@ -54,4 +70,7 @@ def machine_files(*, target: str = "multi-user.target", tries: int = 3) -> tuple
         wanting = target if unit == "dolmen-boot-complete.service" else by
         found.append(MachineFile(f"{_UNITS}/{wanting}.wants/{unit}", target=f"../{unit}"))
     found.append(MachineFile("usr/lib/dolmen/boot-tries", f"{tries}\n".encode()))
+    if forgetting:
+        paths = "".join(f"{path}\n" for path in (keep if volatile == "state" else ()))
+        found.append(MachineFile("usr/lib/dolmen/volatile", paths.encode()))
     return tuple(found)
