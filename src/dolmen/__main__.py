@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-from contextlib import suppress
 
 if not __package__:
     # Isolated mode (-I) keeps the caller's PYTHONPATH out, and so a source tree must say where it
@@ -19,6 +18,10 @@ if __name__ == "__main__":
 
         code = quick(sys.argv[1:])
         if code is None:
+            if sys.flags.no_site:  # front.sh: `dolmen store`
+                import site
+
+                site.main()
             from dolmen.cli.main import main
 
             code = main()
@@ -26,6 +29,8 @@ if __name__ == "__main__":
         code = 130
     # What is open was closed by those who opened it; the interpreter need not take itself apart.
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        try:  # noqa: SIM105  # to import contextlib would cost more than it saves here
             stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
     os._exit(code)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterable
 
 from dolmen.cli import text
-from dolmen.cli.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dolmen.cli.session import Session
 
 #: As git sets it: quit if it fits one screen, keep colours, leave the screen as it is.
 _LESS = "FRX"
@@ -51,6 +54,8 @@ def pager(environ: dict[str, str]) -> list[str]:
 
 def _page(lines: Iterable[str], command: list[str]) -> None:
     """Become the pager, with a child that writes into it: the terminal has one reader, ours."""
+    import signal
+
     sys.stdout.flush()
     reading, writing = os.pipe()
     if os.fork() == 0:

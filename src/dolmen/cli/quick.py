@@ -1,4 +1,4 @@
-"""`switch` and `rollback` as they are mostly typed, without click: it costs more than their work.
+"""`switch`, `rollback` and what only looks, as mostly typed, without click: that costs more.
 
 Whatever is not understood at once (an option, a mistake, --help) is left to `cli.main`, which
 comes to the same result; tests type everything both ways.
@@ -6,12 +6,10 @@ comes to the same result; tests type everything both ways.
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dolmen.cli.session import Session
     from dolmen.model import Generation
     from dolmen.support.errors import DolmenError
@@ -20,6 +18,10 @@ if TYPE_CHECKING:
 def quick(arguments: Sequence[str]) -> int | None:
     """The exit code; None where click shall read the arguments."""
     words = list(arguments)
+    if words[:1] == ["store"]:
+        from dolmen.cli.reading import look
+
+        return look(words[1:])
     directory = None
     if len(words) > 2 and words[0] in ("-C", "--dir"):
         directory, words = words[1], words[2:]
@@ -29,6 +31,9 @@ def quick(arguments: Sequence[str]) -> int | None:
         reference = words[1]
     else:
         return None
+    import signal
+    from pathlib import Path
+
     from dolmen.cli.session import Session
     from dolmen.support.errors import DolmenError
 

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dolmen.cli import text
-from dolmen.cli.plain import plain
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dolmen.cli.progress import Listener
     from dolmen.environment.backend import Backend
     from dolmen.environment.layout import Environment
     from dolmen.support.events import Event
 
 
-@dataclass(slots=True)
 class Session:
-    """One run of the command; filled while the options are parsed, read by the verbs."""
+    """One run of the command; filled while the options are parsed, read by the verbs.
 
-    store: Path | None = None
-    directory: Path | None = None
-    json: bool = False
-    json_events: bool = False
-    quiet: bool = False
-    progress: bool = True
-    colour: str = "auto"
-    _listener: Listener | None = None
+    No dataclass: importing that module takes longer than `dolmen store cat`.
+    """
+
+    def __init__(self, *, store: Path | None = None, directory: Path | None = None) -> None:
+        self.store = store
+        self.directory = directory
+        self.json = False
+        self.json_events = False
+        self.quiet = False
+        self.progress = True
+        self.colour = "auto"
+        self._listener: Listener | None = None
 
     def environment(self) -> Environment:
         """The environment that `--dir` names, or the nearest one from here upwards."""
@@ -77,5 +79,7 @@ class Session:
         """Print the result as one line of JSON, if --json was given."""
         if self.json:
             import json
+
+            from dolmen.cli.plain import plain
 
             text.write_line(sys.stdout, json.dumps(plain(value), ensure_ascii=True))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import unicodedata
-from collections.abc import Iterable
-from typing import IO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import IO
 
 #: C0 (but tab and newline), DEL, C1: escape sequences of the archive's text never reach a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 #: Zero-width and bidirectional marks, which make text look like other text (CVE-2021-42574).
-_DECEIVING = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_DECEIVING = "[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 
 _COLOURS = {
     "bold": "1",
@@ -25,7 +26,12 @@ _COLOURS = {
 
 def sanitise(text: str) -> str:
     """Replace what a terminal would act upon; the text stays readable."""
-    text = _DECEIVING.sub("", _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
+    # All of these, and surrogates, are not printable: long listings mostly end here.
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    import re
+
+    text = re.sub(_DECEIVING, "", re.sub(_CONTROL, "\N{REPLACEMENT CHARACTER}", text))
     return "".join("\N{REPLACEMENT CHARACTER}" if 0xD800 <= ord(c) <= 0xDFFF else c for c in text)
 
 
@@ -61,6 +67,8 @@ def write_line(stream: IO[str], text: str = "") -> None:
     try:
         stream.write(text + "\n")
     except UnicodeEncodeError:
+        import unicodedata
+
         encoding = getattr(stream, "encoding", None) or "ascii"
         plain = unicodedata.normalize("NFKD", text.replace("→", "->").replace("…", "..."))
         stream.write(plain.encode(encoding, "replace").decode(encoding) + "\n")

@@ -221,10 +221,19 @@ case ${1-} in
 hook | __values) _dolmen_shells "$@" ;;
 *) _dolmen_fast "$@" ;;
 esac
+# `store` starts without the module site (-S), a third of Python's own start; who needs other
+# packages than ours has it run after all (__main__.py).
+_dolmen_site=
+[ "${1-}" != store ] || _dolmen_site=-S
 case $0 in
 */dolmen/data/front.sh)
     # A source tree, not an installation: its modules are not on Python's path.
-    exec /usr/bin/python3 -I "${0%/data/front.sh}/__main__.py" "$@"
+    exec /usr/bin/python3 -I $_dolmen_site "${0%/data/front.sh}/__main__.py" "$@"
+    ;;
+*/bin/dolmen)
+    _dolmen_parts=${0%/bin/dolmen}/lib/python3/dist-packages/dolmen/__main__.py
+    [ -z "$_dolmen_site" ] || [ ! -r "$_dolmen_parts" ] ||
+        exec /usr/bin/python3 -I -S "$_dolmen_parts" "$@"
     ;;
 esac
 exec /usr/bin/python3 -I -m dolmen "$@"

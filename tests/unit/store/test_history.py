@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from dolmen.store.history import differing, exporting, pruning, references, revisions
+from dolmen.store.history import exporting, pruning, references, revisions
 from dolmen.store.history.checking import fsck
 from dolmen.store.history.checkout import Manner, checkout
 from dolmen.store.history.committing import Source, Wish, commit
 from dolmen.store.history.repository import History
 from dolmen.store.history.tree import Tree
+from dolmen.store.repo import differing
 from dolmen.support.errors import StoreError, UsageError
 
 
@@ -111,14 +112,14 @@ def test_differences(history: History, tree: Path) -> None:
     (tree / "d/f").chmod(0o755)
     (tree / "l").unlink()
     (tree / "b").write_bytes(b"\0")
-    one, two, found = differing.compare(history, "main", str(tree))
+    one, two, found = differing.compare(history.files, "main", str(tree))
     assert [(d.kind, d.path) for d in found] == [("M", "/d/f"), ("D", "/l"), ("A", "/b")]
     lines = differing.patch(one, two, found[0])
     assert {"-one", "+two", "old mode 100644", "new mode 100755"} <= set(lines)
     assert differing.patch(one, two, found[2])[-1].startswith("Binary files")
     put(history, tree)
-    assert len(differing.compare(history, "main^", "main")[2]) == 3
-    assert differing.compare(history, "main", str(tree))[2] == []
+    assert len(differing.compare(history.files, "main^", "main")[2]) == 3
+    assert differing.compare(history.files, "main", str(tree))[2] == []
 
 
 def test_an_archive_is_a_function_of_the_commit(history: History, tree: Path) -> None:

@@ -6,17 +6,13 @@ from gi.repository import OSTree
 
 from dolmen.store.history.repository import History, told
 from dolmen.store.history.revisions import resolve
-from dolmen.support.errors import StoreError
-
-_FLAGS = OSTree.RepoListRefsExtFlags
+from dolmen.store.repo import refs as files
+from dolmen.support.errors import StoreError, UsageError
 
 
 def refs(history: History, prefix: str | None = None, *, aliases: bool = False) -> dict[str, str]:
     """Refs and the commits that they name (of aliases: the refs), sorted; all or a prefix's."""
-    with told():
-        flags = _FLAGS.ALIASES if aliases else _FLAGS.NONE
-        found = history.repo.list_refs_ext(prefix, flags, None)[1]
-    return dict(sorted(found.items()))
+    return files.listed(history.files, prefix, aliases=aliases)
 
 
 def create(
@@ -41,6 +37,45 @@ def create(
         else:
             repo.set_ref_immediate(remote, ref, checksum, None)
     return checksum
+
+
+def create_in_collection(
+    history: History, name: str, revision: str, *, force: bool = False, alias: bool = False
+) -> str:
+    """Name a commit within a collection, COLLECTION:REF (a mirror's ref, most often); the commit.
+
+    Raises StoreError ("no-revision", "ref-taken", "bad-ref"), UsageError for an alias.
+    """
+    if alias:
+        raise UsageError("an alias is of no collection", hint="dolmen store refs --help")
+    collection, colon, ref = name.partition(":")
+    if not colon:
+        raise StoreError(
+            f"Invalid collection ID {name}", reason="bad-ref", hint="--create=COLLECTION:REF"
+        )
+    found = files.lookup(history.files, name, remotes=False)
+    if found is not None and not force:
+        raise StoreError(
+            f"--create specified but ref {name} already exists",
+            reason="ref-taken",
+            hint=f"dolmen store refs -c --force --create={name} {revision}",
+        )
+    checksum = resolve(history, revision)
+    with history.changing() as repo:
+        key = OSTree.CollectionRef.new(collection, ref)
+        repo.set_collection_ref_immediate(key, checksum, None)
+    return checksum
+
+
+def delete_collection(history: History, collection: str) -> list[str]:
+    """Take away all refs of a collection; their names, `COLLECTION:REF`."""
+    found = list(files.collections(history.files, collection))
+    with history.changing() as repo:
+        for owner, ref in found:
+            if owner == history.files.collection:
+                history.refuse_ours(ref)
+            repo.set_collection_ref_immediate(OSTree.CollectionRef.new(owner, ref), None, None)
+    return [f"{owner}:{ref}" for owner, ref in found]
 
 
 def delete(history: History, prefix: str) -> list[str]:

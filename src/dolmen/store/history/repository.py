@@ -10,6 +10,7 @@ from pathlib import Path
 from gi.repository import Gio, GLib, OSTree
 
 from dolmen.store.collect import OURS
+from dolmen.store.repo.repository import Repository
 from dolmen.support.errors import StoreError
 from dolmen.support.locking import locked
 
@@ -112,6 +113,11 @@ class History:
                 repo.set_collection_id(collection)
             repo.create(MODES[mode], None)
         return cls.open(path)
+
+    @property
+    def files(self) -> Repository:
+        """The same repository as its files say it, which is the quick way to read."""
+        return Repository(self.path)
 
     @property
     def mode(self) -> str:

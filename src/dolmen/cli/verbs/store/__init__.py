@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
-from dolmen.cli.lazy import LazyGroup
-from dolmen.cli.storing import options
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Verb -> (module here, one line of help).
 VERBS: dict[str, tuple[str, str]] = {
@@ -29,26 +28,41 @@ VERBS: dict[str, tuple[str, str]] = {
     "pull": ("pull", "Fetch commits from a remote"),
     "summary": ("summary", "Write the list of refs for those who pull from here"),
     "config": ("config", "Read and change the repository's configuration"),
+    "sign": ("sign", "Sign a commit with an OpenPGP key"),
+    "gpg-sign": ("sign", "The same, as ostree calls it"),
+    "verify": ("verify", "Check the signatures of a commit"),
     "prune": ("prune", "Delete what no ref needs"),
     "fsck": ("fsck", "Check every object"),
 }
 
 
-@click.group(
-    cls=LazyGroup,
-    package=__name__,
-    table=VERBS,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nExamples:\n"
-    "  dolmen store --repo=repo init\n"
-    "  dolmen store --repo=repo commit --branch=main --subject='Created server' tree/\n"
-    "  dolmen store --repo=repo log main",
-)
-@options
-def command() -> None:
-    """Keep trees as history in a libostree repository: Git for operating system binaries.
+def __getattr__(name: str) -> Any:
+    """`command`, made when somebody asks: who only looks does without click."""
+    if name != "command":
+        raise AttributeError(name)
+    import click
 
-    Without --repo it is the repository of the store, which the environments are made from. The
-    program ostree reads and writes the same repositories. A commit is named by a ref, by its
-    checksum or the first digits of it, and each of these with ^ (its parent) or ~N after it.
-    """
+    from dolmen.cli.lazy import LazyGroup
+    from dolmen.cli.storing import options
+
+    @click.group(
+        cls=LazyGroup,
+        package=__name__,
+        table=VERBS,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="\b\nExamples:\n"
+        "  dolmen store --repo=repo init\n"
+        "  dolmen store --repo=repo commit --branch=main --subject='Created server' tree/\n"
+        "  dolmen store --repo=repo log main",
+    )
+    @options
+    def command() -> None:
+        """Keep trees as history in a libostree repository: Git for operating system binaries.
+
+        Without --repo it is the repository of the store, which the environments are made from.
+        The program ostree reads and writes the same repositories. A commit is named by a ref, by
+        its checksum or the first digits of it; after each of these ^ is its parent, ~N or @{N} is
+        N commits before it, and @{DATE} is what it was at that time.
+        """
+
+    return command

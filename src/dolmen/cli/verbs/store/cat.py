@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import sys
+from dolmen.cli.reading import Argument, Verb, lazily
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-from dolmen.cli import storing
-from dolmen.cli.options import session
+    from dolmen.cli.session import Session
+    from dolmen.store.repo.repository import Repository
 
 
-@storing.store_verb(
-    examples="""
-        dolmen store --repo=repo cat main server/app.sh
-        dolmen store cat main^ /etc/passwd /etc/group
-    """
-)
-@click.argument("revision", metavar="COMMIT")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-def command(revision: str, paths: tuple[str, ...]) -> None:
+def cat(current: Session, repository: Repository, *, revision: str, paths: tuple[str, ...]) -> None:
     """Print files of a commit, byte for byte; links are followed within the commit."""
-    import base64
+    import sys
 
-    from dolmen.store.history import revisions, tree
+    from dolmen.store.repo.commits import resolve
+    from dolmen.store.repo.tree import Tree
 
-    history = storing.opened()
-    found = tree.Tree(history, revisions.resolve(history, revision))
-    entries = [found.follow(path) for path in paths]
-    current = session()
+    tree = Tree(repository, resolve(repository, revision))
+    entries = [tree.follow(path) for path in paths]
     if current.json:
+        import base64
+
         current.answer(
-            {
-                entry.path: base64.b64encode(b"".join(found.read(entry))).decode()
-                for entry in entries
-            }
+            {entry.path: base64.b64encode(b"".join(tree.read(entry))).decode() for entry in entries}
         )
         return
     for entry in entries:
-        for piece in found.read(entry):
+        for piece in tree.read(entry):
             sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
+
+
+VERB = Verb(
+    cat,
+    examples="""
+        dolmen store --repo=repo cat main server/app.sh
+        dolmen store cat main^ /etc/passwd /etc/group
+    """,
+    arguments=(Argument("revision", "COMMIT"), Argument("paths", "PATH...", "+")),
+)
+
+
+def __getattr__(name: str) -> Any:
+    return lazily(VERB, name)

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import stat
-import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dolmen.cli.reading import Argument, Option, Verb, lazily
 
-import click
-
-from dolmen.cli import pager, storing, text
-from dolmen.cli.options import session
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dolmen.store.history.tree import Entry, Tree
+    from collections.abc import Iterator
+    from typing import Any
 
-_LETTERS = {stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
+    from dolmen.cli.session import Session
+    from dolmen.store.repo.repository import Repository
+    from dolmen.store.repo.tree import Entry, Tree
+
+_TYPE = 0o170000
+_LETTERS = {0o040000: "d", 0o120000: "l"}
 
 
-@storing.store_verb(
-    examples="""
-        dolmen store --repo=repo ls main
-        dolmen store ls -R main /usr/share/doc
-        dolmen store ls -C main~2 /etc/passwd
-    """
-)
-@click.option("-R", "--recursive", is_flag=True, help="And all that is below.")
-@click.option("-C", "--checksum", is_flag=True, help="With the checksums of objects.")
-@click.option("-d", "--dironly", is_flag=True, help="Directories themselves, not what is in them.")
-@click.option("-X", "--xattrs", is_flag=True, help="With extended attributes.")
-@click.option("--nul-filenames-only", is_flag=True, help="Names only, a NUL after each.")
-@click.argument("revision", metavar="COMMIT")
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
-def command(
+def ls(
+    current: Session,
+    repository: Repository,
+    *,
     revision: str,
     paths: tuple[str, ...],
     recursive: bool,
@@ -42,44 +30,51 @@ def command(
     nul_filenames_only: bool,
 ) -> None:
     """List files of a commit: kind and mode, owner, group, size, path."""
-    from dolmen.store.history import revisions, tree
+    from dolmen.store.repo.commits import resolve
+    from dolmen.store.repo.tree import Tree
 
-    history = storing.opened()
-    found = tree.Tree(history, revisions.resolve(history, revision))
-    entries = [
+    tree = Tree(repository, resolve(repository, revision))
+    entries = (
         entry
         for path in paths or ("/",)
-        for entry in _listed(found, found.find(path), recursive, dironly)
-    ]
-    current = session()
+        for entry in _listed(tree, tree.find(path), recursive, dironly)
+    )
     if nul_filenames_only:
+        import sys
+
         sys.stdout.write("".join(f"{entry.path}\0" for entry in entries))
         return
     if current.json:
         current.answer([_value(entry) for entry in entries])
-    pager.show((_line(entry, checksum, xattrs) for entry in entries), current)
+        return
+    from dolmen.cli import pager, text
+
+    lines = [_line(entry, checksum, xattrs) for entry in entries]
+    pager.show(text.sanitise("\n".join(lines)).split("\n"), current)
 
 
-def _listed(found: Tree, entry: Entry, recursive: bool, dironly: bool) -> Iterator[Entry]:
+def _listed(tree: Tree, entry: Entry, recursive: bool, dironly: bool) -> Iterator[Entry]:
     if recursive:
-        yield from found.walk(entry)
+        yield from tree.walk(entry)
         return
     yield entry
     if entry.is_directory and not dironly:
-        yield from found.children(entry)
+        yield from tree.children(entry)
 
 
 def _line(entry: Entry, checksum: bool, xattrs: bool) -> str:
-    letter = _LETTERS.get(stat.S_IFMT(entry.mode), "-")
-    line = f"{letter}{stat.S_IMODE(entry.mode):05o} {entry.uid} {entry.gid} {entry.size:6d} "
+    mode = entry.mode
+    letter = _LETTERS.get(mode & _TYPE, "-")
+    line = f"{letter}{mode & 0o7777:05o} {entry.uid} {entry.gid} {entry.size:6d} "
     if checksum:
         line += f"{entry.checksum} {entry.meta} " if entry.meta else f"{entry.checksum} "
     if xattrs:
-        from dolmen.store.history.tree import xattrs_text
+        from dolmen.store.repo import contents, variant
 
-        line += f"{{ {xattrs_text(entry)} }} "
-    line += text.sanitise(entry.path)
-    return line if entry.target is None else f"{line} -> {text.sanitise(entry.target)}"
+        shown = variant.text(contents.XATTRS, variant.read(contents.XATTRS, entry.serialised))
+        line += f"{{ {shown} }} "
+    line += entry.path
+    return line if entry.target is None else f"{line} -> {entry.target}"
 
 
 def _value(entry: Entry) -> dict[str, object]:
@@ -94,3 +89,25 @@ def _value(entry: Entry) -> dict[str, object]:
         "target": entry.target,
         "xattrs": {name: value.hex() for name, value in entry.xattrs},
     }
+
+
+VERB = Verb(
+    ls,
+    examples="""
+        dolmen store --repo=repo ls main
+        dolmen store ls -R main /usr/share/doc
+        dolmen store ls -C main~2 /etc/passwd
+    """,
+    options=(
+        Option("-R --recursive", "recursive", "And all that is below."),
+        Option("-C --checksum", "checksum", "With the checksums of objects."),
+        Option("-d --dironly", "dironly", "Directories themselves, not what is in them."),
+        Option("-X --xattrs", "xattrs", "With extended attributes."),
+        Option("--nul-filenames-only", "nul_filenames_only", "Names only, a NUL after each."),
+    ),
+    arguments=(Argument("revision", "COMMIT"), Argument("paths", "[PATH]...", "*")),
+)
+
+
+def __getattr__(name: str) -> Any:
+    return lazily(VERB, name)
