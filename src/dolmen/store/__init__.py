@@ -7,8 +7,8 @@ names are imported when they are first used, since warm paths need two small one
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dolmen.store.image import Image as Image
     from dolmen.store.layout import store_path as store_path
