@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gi.repository import Gio, OSTree
 
 from dolmen.store.history.archives import renamed, renaming
+from dolmen.store.history.gathering import gather
 from dolmen.store.history.repository import History
 from dolmen.store.history.revisions import load, resolve
 from dolmen.support.errors import UsageError
@@ -32,12 +33,21 @@ def fill(history: History, wish: Wish) -> Any:
     unused = (dict(wish.modes), set(wish.skipped))
     modifier = _modifier(history, wish, unused)
     if wish.link_speedup:
-        modifier.set_devino_cache(OSTree.RepoDevInoCache.new())
         repo.scan_hardlinks(None)
     if modifier is not None:
         _label(history, wish, modifier)
-    for source in wish.sources:
-        if source.kind == "dir":
+    for number, source in enumerate(wish.sources):
+        if source.kind == "dir" and number == 0 and wish.base is None and _divisible(wish):
+            gather(
+                repo,
+                source.value,
+                mtree,
+                flags=_flags(history, wish),
+                change=_filter(wish, unused) if _filtering(wish) else None,
+                prepare=lambda made: _prepare(wish, made),
+                skipped=lambda path: _skips(wish, unused, path),
+            )
+        elif source.kind == "dir":
             repo.write_dfd_to_mtree(_HERE, source.value, mtree, modifier, None)
         elif source.kind == "tar":
             _archive(repo, source, mtree, modifier, wish)
@@ -71,7 +81,7 @@ def _archive(repo: Any, source: Source, mtree: Any, modifier: Any, wish: Wish) -
             os.close(number)
 
 
-def _modifier(history: History, wish: Wish, unused: tuple[dict[str, Any], set[str]]) -> Any:
+def _flags(history: History, wish: Wish) -> Any:
     only = history.mode == "bare-user-only"
     flags = _FLAGS.NONE
     for wanted, flag in (
@@ -84,17 +94,38 @@ def _modifier(history: History, wish: Wish, unused: tuple[dict[str, Any], set[st
     ):
         if wanted:
             flags |= flag
-    filtering = (
-        wish.read_only_executables
-        or wish.uid is not None
-        or wish.gid is not None
-        or wish.modes
-        or wish.skipped
-    )
+    return flags
+
+
+def _divisible(wish: Wish) -> bool:
+    """Whether parts of a directory may be read apart.
+
+    Labels depend on whole paths, consumed directories must be empty before they go, and what
+    libostree notes of sizes is not made for several threads.
+    """
     labels = wish.selinux_policy is not None or wish.selinux_from_base
-    if not filtering and not int(flags) and not wish.link_speedup and not labels:
+    return not (labels or wish.consume or wish.sizes)
+
+
+def _filtering(wish: Wish) -> bool:
+    owners = wish.uid is not None or wish.gid is not None
+    return bool(wish.read_only_executables or owners or wish.modes or wish.skipped)
+
+
+def _modifier(history: History, wish: Wish, unused: tuple[dict[str, Any], set[str]]) -> Any:
+    flags = _flags(history, wish)
+    labels = wish.selinux_policy is not None or wish.selinux_from_base
+    if not _filtering(wish) and not int(flags) and not wish.link_speedup and not labels:
         return None
-    return OSTree.RepoCommitModifier.new(flags, _filter(wish, unused) if filtering else None)
+    change = _filter(wish, unused) if _filtering(wish) else None
+    modifier = OSTree.RepoCommitModifier.new(flags, change)
+    _prepare(wish, modifier)
+    return modifier
+
+
+def _prepare(wish: Wish, modifier: Any) -> None:
+    if wish.link_speedup:
+        modifier.set_devino_cache(OSTree.RepoDevInoCache.new())
 
 
 def _label(history: History, wish: Wish, modifier: Any) -> None:
@@ -138,9 +169,11 @@ def _filter(wish: Wish, unused: tuple[dict[str, Any], set[str]]) -> Callable[...
             mode = mode | bits if how == "+" else (mode & 0o170000) | bits
             info.set_attribute_uint32("unix::mode", mode)
             unused[0].pop(path, None)
-        if path in wish.skipped:
-            unused[1].discard(path)
-            return results.SKIP
-        return results.ALLOW
+        return results.SKIP if _skips(wish, unused, path) else results.ALLOW
 
     return change
+
+
+def _skips(wish: Wish, unused: tuple[dict[str, Any], set[str]], path: str) -> bool:
+    unused[1].discard(path)
+    return path in wish.skipped
