@@ -1,0 +1,137 @@
+"""A directory read into a new tree by several threads.
+
+libostree reads a directory in one thread, and hashing and compressing are most of the work. Its
+own pulls write objects from several threads into one transaction, so a commit may as well: the
+tree is cut into subtrees that know nothing of each other, and each is read by libostree as before.
+The bindings let go of Python's lock during a call, which is why threads help.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from gi.repository import Gio, GLib, OSTree
+
+_RESULT = OSTree.RepoCommitFilterResult
+_HERE = -100  # AT_FDCWD
+#: Pieces per thread: enough that the last one does not keep the others waiting for long.
+_PIECES = 16
+_MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A directory to read, with all below it or (`flat`) without its subdirectories."""
+
+    directory: str
+    path: str
+    mtree: Any
+    flat: bool
+
+
+def gather(
+    repo: OSTree.Repo,
+    directory: str,
+    mtree: OSTree.MutableTree,
+    *,
+    flags: Any,
+    change: Callable[..., Any] | None,
+    prepare: Callable[[Any], None],
+    skipped: Callable[[str], bool],
+) -> None:
+    """Read `directory` into `mtree`, which must be new: nobody else knows of its parts.
+
+    `flags`, `change`: as libostree's commit modifier takes them; `change` gets paths as if the
+    whole were read at once. `prepare` is called for each modifier. `skipped` says of a directory's
+    path whether it is left out, before anybody looks into it.
+    """
+    threads = min(len(os.sched_getaffinity(0)), _MOST)
+    pieces = _cut(directory, mtree, threads * _PIECES if threads > 1 else 1, skipped)
+    stop = Gio.Cancellable.new()
+
+    def read(piece: _Piece) -> None:
+        modifier = None
+        if piece.flat or change is not None or int(flags):
+            modifier = OSTree.RepoCommitModifier.new(flags, _filter(piece, change))
+            prepare(modifier)
+        try:
+            repo.write_dfd_to_mtree(_HERE, piece.directory, piece.mtree, modifier, stop)
+        except GLib.Error as error:
+            stop.cancel()
+            if piece.path and "'/" in error.message:
+                error.message = error.message.replace("'/", f"'{piece.path}/", 1)
+            raise
+
+    if len(pieces) == 1:
+        read(pieces[0])
+        return
+    failed: list[BaseException] = []
+    lock = threading.Lock()
+
+    def one(piece: _Piece) -> None:
+        try:
+            if not stop.is_cancelled():
+                read(piece)
+        except BaseException as error:
+            with lock:
+                failed.append(error)
+
+    with ThreadPoolExecutor(threads) as workers:
+        try:
+            for _ in workers.map(one, pieces):
+                pass
+        except BaseException:
+            stop.cancel()
+            raise
+    if failed:
+        # The first is the cause: the others were told to stop.
+        raise failed[0]
+
+
+def _cut(
+    directory: str, mtree: OSTree.MutableTree, wanted: int, skipped: Callable[[str], bool]
+) -> list[_Piece]:
+    """Level by level, until there are enough pieces or nothing is left to cut."""
+    done: list[_Piece] = []
+    level = [_Piece(directory, "", mtree, flat=False)]
+    while level and len(done) + len(level) < wanted:
+        below: list[_Piece] = []
+        for piece in level:
+            names = _subdirectories(piece.directory)
+            if not names:
+                done.append(piece)
+                continue
+            done.append(_Piece(piece.directory, piece.path, piece.mtree, flat=True))
+            for name in names:
+                path = f"{piece.path}/{name}"
+                if not skipped(path):
+                    child = piece.mtree.ensure_dir(name)[1]
+                    below.append(_Piece(f"{piece.directory}/{name}", path, child, flat=False))
+        level = below
+    # The deep ones first: they are the large ones.
+    return level + done
+
+
+def _subdirectories(directory: str) -> list[str]:
+    with os.scandir(directory) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def _filter(piece: _Piece, change: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    if change is None and not piece.flat:
+        return None
+
+    def apply(repo: Any, path: str, info: Gio.FileInfo, *data: Any) -> Any:
+        if piece.flat and path != "/" and info.get_file_type() == Gio.FileType.DIRECTORY:
+            return _RESULT.SKIP
+        if change is None:
+            return _RESULT.ALLOW
+        whole = path if not piece.path else piece.path if path == "/" else piece.path + path
+        return change(repo, whole, info, *data)
+
+    return apply
