@@ -26,9 +26,9 @@ from dolmen.system.disk.media import Device, Medium, Nowhere, Sparse, Window, se
 from dolmen.system.disk.nodes import Node, directory, file, place
 from dolmen.system.disk.qcow2 import Qcow2
 
-#: Journals: of a root that grows later, and of /boot, which changes little.
-_ROOT_JOURNAL = 64 * MIB
-_BOOT_JOURNAL = 8 * MIB
+#: Journals by the size of the file system, as mke2fs chooses them.
+_JOURNALS = ((128 * MIB, 4 * MIB), (1024 * MIB, 16 * MIB), (2048 * MIB, 32 * MIB))
+_LARGEST_JOURNAL = 64 * MIB
 
 
 class Bootable(Protocol):
@@ -113,7 +113,8 @@ class Prepared:
             etc={},
         )
         boot = self._boot(entry, loader, f"{image.commit}.0")
-        content = estimate(root, journal=_ROOT_JOURNAL)
+        journal = _journal(whole or options.size)
+        content = estimate(root, journal=journal)
         # Inode tables, bitmaps and the superuser's share come on top.
         content += content // 12 + 16 * MIB
         self.layout = divide(options, names, content, whole)
@@ -125,8 +126,8 @@ class Prepared:
         if whole:
             planned = divide(DiskOptions(boot_size=options.boot_size), names, content).root.size
             room = min(room, planned)
-        self.root = self._file_system("root", root, room, _ROOT_JOURNAL)
-        self.boot = self._file_system("boot", boot, self.layout.boot.size, _BOOT_JOURNAL)
+        self.root = self._file_system("root", root, room, journal)
+        self.boot = self._file_system("boot", boot, self.layout.boot.size, 4 * MIB)
         self.esp = Fat(
             self.layout.esp.size,
             loader.esp,
@@ -189,6 +190,14 @@ class Prepared:
         medium.write(layout.size - len(back), [back])
         medium.write(layout.bios.start, [core])
         medium.write(0, [head])
+
+
+def _journal(size: int) -> int:
+    """A root's journal, by the size of its disk (0: by default)."""
+    for limit, journal in _JOURNALS:
+        if 0 < size < limit:
+            return journal
+    return _LARGEST_JOURNAL
 
 
 class _Counting:

@@ -86,12 +86,13 @@ class FileSystem:
                 journal=plan.journal,
             )
             head = (bytes(1024) + block if number == 0 else block).ljust(BLOCK, b"\0")
-            reserved = (
-                b"".join(plan.reserved.values())
-                if number == 0
-                else bytes(geometry.reserved_descriptor_blocks * BLOCK)
-            )
-            medium.write(geometry.start(number) * BLOCK, [head, table, reserved])
+            offset = geometry.start(number) * BLOCK
+            if number == 0:
+                medium.write(offset, [head, table, *plan.reserved.values()])
+            else:
+                medium.write(offset, [head, table])
+                offset += len(head) + len(table)
+                medium.zero(offset, geometry.reserved_descriptor_blocks * BLOCK)
         per_table = geometry.table_blocks * BLOCK
         for first in range(0, geometry.groups, geometry.flex):
             members = range(first, min(first + geometry.flex, geometry.groups))
