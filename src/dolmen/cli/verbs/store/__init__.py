@@ -42,11 +42,14 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     import click
 
-    from dolmen.cli.lazy import LazyGroup
+    from dolmen.cli.lazy import LazyGroup, VerbFirst
     from dolmen.cli.storing import options
 
+    class Group(VerbFirst, LazyGroup):
+        """Verbs that are imported late, whose options may stand before them."""
+
     @click.group(
-        cls=LazyGroup,
+        cls=Group,
         package=__name__,
         table=VERBS,
         context_settings={"help_option_names": ["-h", "--help"]},
