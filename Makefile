@@ -12,7 +12,7 @@ RUNTIME := python3 python3-apt python3-gi gir1.2-ostree-1.0 python3-click python
 # What its tests need beyond that, apart from the linters and pytest, which come from PyPI.
 TESTING := python3-venv python3-pip git gnupg openssl ostree mmdebstrap strace seccomp \
 	zsh fish tmux direnv bash-completion man-db e2fsprogs xfsprogs procps xz-utils zstd \
-	dosfstools mtools fdisk qemu-utils
+	dosfstools mtools fdisk qemu-utils qemu-system-x86 ovmf
 
 # What building the .deb needs (Build-Depends in debian/control).
 PACKAGING := build-essential debhelper dh-python pybuild-plugin-pyproject python3-setuptools \
@@ -23,7 +23,7 @@ BENCHING := mmdebstrap e2fsprogs zsh fish direnv
 APT_INSTALL := scripts/apt-install
 VENV := .venv/bin
 
-.PHONY: help install uninstall demo check check-unit bench deb clean test-packages
+.PHONY: help install uninstall demo check check-system check-unit bench deb clean test-packages
 
 help: ## Explain the targets (the default)
 	@echo "Dolmen: an immutable, declarative, reproducible Debian"
@@ -47,6 +47,9 @@ check: test-packages .venv/ready ## Install what the tests need, then lint and r
 	$(VENV)/ruff check .
 	$(VENV)/mypy
 	$(VENV)/python -m pytest
+
+check-system: test-packages .venv/ready ## Start machines in QEMU and do to them what may happen (as root; half an hour)
+	$(VENV)/python -m pytest tests/system --long --durations=20
 
 check-unit: .venv/ready ## Lint and run the unit tests: no root, no network, seconds
 	$(VENV)/ruff format --check .

@@ -27,12 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--offline", action="store_true", help="skip the tests that need the real Debian archive"
     )
+    parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     no_root = pytest.mark.skip(reason="needs root")
     no_network = pytest.mark.skip(reason="needs the real archive (--offline was given)")
+    too_long = pytest.mark.skip(reason="takes minutes: make check-system")
     for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(too_long)
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(no_root)
         if item.get_closest_marker("network") and config.getoption("--offline"):

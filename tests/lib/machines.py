@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -100,16 +101,21 @@ class Machine:
     ) -> None:
         self.kill()
 
-    def start(self) -> None:
-        """Switch on; returns at once. `wait` waits for the system."""
+    def start(self, *, resume: str = "") -> None:
+        """Switch on; returns at once. `wait` waits for the system.
+
+        `resume` goes on where `save` of that name was, in the very moment: nothing is started.
+        """
         assert self._process is None, "the machine runs already"
         for name in ("serial", "agent", "monitor"):
             (self.scratch / name).unlink(missing_ok=True)
-        self.boot = ""
+        if not resume:
+            self.boot = ""
         self._rest = b""
+        argv = [*self._argv(), *(("-loadvm", resume) if resume else ())]
         with (self.scratch / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.scratch
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.scratch
             )
         self._agent = self._connect("agent")
 
@@ -122,6 +128,17 @@ class Machine:
             self._process.kill()
             self._process.wait(30)
             self._process = None
+
+    def save(self, name: str) -> None:
+        """Keep disk and memory as they are under a name, in the disk's file."""
+        with self._connection("monitor") as monitor:
+            monitor.settimeout(120)
+            monitor.sendall(f"savevm {name}\ninfo version\n".encode())
+            said = b""
+            while not re.search(rb"savevm.*\(qemu\).*info version.*\(qemu\)", said, re.DOTALL):
+                said += monitor.recv(4096)
+        if b"Error" in said:
+            raise MachineError(said.decode(errors="replace"))
 
     def wait(self, timeout: float = BOOT) -> str:
         """Wait until a system that was not known yet says hello; returns its boot id."""
@@ -213,7 +230,9 @@ class Machine:
 
     def _argv(self) -> list[str]:
         argv = [
-            *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35"),
+            # Whoever kills the test kills the machine too.
+            *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
+            *("-accel", "tcg,thread=multi", "-machine", "q35"),
             *("-cpu", "Nehalem", "-smp", "2", "-m", str(self.memory)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
             *("-drive", f"file={self.disk.absolute()},if=virtio,cache=writeback,format=qcow2"),
@@ -221,6 +240,7 @@ class Machine:
             *("-chardev", f"{_SOCKET},id=s,path=serial,logfile=serial.log,logappend=on"),
             *("-serial", "chardev:s", "-device", "virtio-serial-pci", "-device", "virtio-rng-pci"),
             *("-chardev", f"{_SOCKET},id=a,path=agent"),
+            *("-chardev", f"{_SOCKET},id=m,path=monitor", "-mon", "chardev=m,mode=readline"),
             *("-device", f"virtserialport,chardev=a,name={_AGENT_PORT}"),
         ]
         if self.firmware == "uefi":

@@ -1,0 +1,46 @@
+"""Machines for the tests of whole systems; see lab.py for what is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.lib import machines
+from tests.lib.command import Dolmen
+from tests.lib.machines import Machine
+from tests.system.lab import Lab, make
+
+Start = Callable[..., Machine]
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, installed_source: Path) -> Lab:
+    """The images, the disk and the repository; skips where no machine can be started."""
+    reason = machines.missing()
+    if reason:
+        pytest.skip(reason)
+    kept = os.environ.get("DOLMEN_TEST_LAB")
+    directory = Path(kept) if kept else tmp_path_factory.mktemp("lab")
+    directory.mkdir(parents=True, exist_ok=True)
+    return make(Dolmen(installed_source, directory, directory / "store"), directory)
+
+
+@pytest.fixture
+def start(lab: Lab, tmp_path: Path) -> Iterator[Start]:
+    """Make machines, each with a fresh copy of a disk (the lab's); they end with the test."""
+    with ExitStack() as stack:
+        count = 0
+
+        def begin(disk: Path | None = None, **options: object) -> Machine:
+            nonlocal count
+            count += 1
+            scratch = tmp_path / f"machine-{count}"
+            scratch.mkdir()
+            place = machines.overlay(disk or lab.disk, scratch / "disk.qcow2")
+            return stack.enter_context(Machine(place, scratch, **options))  # type: ignore[arg-type]
+
+        yield begin

@@ -1,0 +1,191 @@
+"""What the tests of whole machines share: two images of one manifest, a disk, a server.
+
+Built once a session; with DOLMEN_TEST_LAB=DIR once and for all, for whoever works on these tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.lib.command import Dolmen
+
+AGENT = Path(__file__).resolve().parents[1] / "lib/guest_agent.py"
+#: What the server is called in a machine with a network.
+HOST = "10.0.2.2"
+REF = "test/machine"
+
+UNIT = """\
+[Unit]
+Description=Listen for the test
+DefaultDependencies=no
+After=sysinit.target
+Conflicts=shutdown.target
+Before=shutdown.target
+ConditionPathExists=/dev/virtio-ports/dolmen.test
+
+[Service]
+ExecStart=/usr/bin/python3 /usr/lib/dolmen-test/agent.py
+Restart=always
+"""
+
+MANIFEST = """\
+suite = "{suite}"
+packages = [{packages}]
+
+[system]
+hostname = "dolmen-test"
+kernel = "linux-image-cloud-amd64"
+kernel-arguments = ["console=tty0", "console=ttyS0,115200"]
+enable = ["dolmen-test.service"]
+# Waits for cards that a machine under test does not have, and work of the night.
+mask = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service"]
+{system}
+
+[[system.users]]
+name = "ada"
+uid = 1000
+ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDolmenDolmenDolmenDolmenDolmenDolmenDol a"]
+
+[[system.files]]
+path = "/usr/lib/dolmen-test/agent.py"
+source = "agent.py"
+
+[[system.files]]
+path = "/usr/lib/systemd/system/dolmen-test.service"
+source = "dolmen-test.service"
+
+[[system.files]]
+path = "/etc/dolmen-test.conf"
+text = "{text}\\n"
+
+[[system.files]]
+path = "/etc/dolmen-other.conf"
+text = "as shipped\\n"
+
+[system.disk]
+size = "4G"
+
+[system.update]
+sequence = {sequence}
+"""
+
+#: lighttpd: a service from a package, with state in /var and a user of its own.
+PACKAGES = ("lighttpd", "openssh-server", "curl")
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where things are; `first` is on the disk, `second` is what it upgrades to (commits)."""
+
+    directory: Path
+    first: str
+    second: str
+
+    @property
+    def disk(self) -> Path:
+        """A raw disk with the first image; machines start from overlays of it."""
+        return self.directory / "disk.raw"
+
+    @property
+    def repository(self) -> Path:
+        """An `archive` repository with both images, for a web server."""
+        return self.directory / "archive"
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """The repository on loopback; returns the URL that a machine sees."""
+        handler = functools.partial(_Quiet, directory=str(self.repository))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://{HOST}:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(10)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def declare(
+    directory: Path,
+    *,
+    text: str,
+    sequence: int,
+    packages: tuple[str, ...] = (),
+    system: str = "",
+    suite: str = "bookworm",
+) -> Path:
+    """Write a manifest of the machine under test, with what it places."""
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = (*PACKAGES, *packages)
+    (directory / "dolmen.toml").write_text(
+        MANIFEST.format(
+            suite=suite,
+            packages=", ".join(f'"{name}"' for name in wanted),
+            system=system,
+            text=text,
+            sequence=sequence,
+        )
+    )
+    (directory / "agent.py").write_bytes(AGENT.read_bytes())
+    (directory / "dolmen-test.service").write_text(UNIT)
+    return directory
+
+
+def build(dolmen: Dolmen, directory: Path) -> str:
+    """Lock and build what a directory declares; returns the commit."""
+    if not (directory / "dolmen.lock").exists():
+        dolmen.ok("lock", cwd=directory, timeout=900)
+    return str(dolmen.json("system", "build", cwd=directory, timeout=1800)["commit"])
+
+
+def publish(store: Path, repository: Path, commit: str, ref: str) -> None:
+    """Put a commit of a store into an archive repository, under a ref."""
+
+    def ostree(*arguments: str) -> None:
+        argv = ["ostree", f"--repo={repository}", *arguments]
+        subprocess.run(argv, check=True, timeout=900, capture_output=True)
+
+    if not repository.exists():
+        ostree("init", "--mode=archive")
+        ostree("config", "set", "archive.zlib-level", "1")
+        ostree("config", "set", "core.fsync", "false")
+    ostree("pull-local", str(store / "repo"), commit)
+    ostree("refs", f"--create={ref}", "--force", commit)
+    ostree("summary", "-u")
+
+
+def make(dolmen: Dolmen, directory: Path) -> Lab:
+    """Build both images, the disk and the repository below `directory`, or find them there."""
+    note = directory / "lab.json"
+    if note.exists():
+        found = json.loads(note.read_text())
+        return Lab(directory, found["first"], found["second"])
+    assert dolmen.store is not None
+    one = declare(directory / "one", text="one", sequence=1_700_000_001)
+    two = declare(directory / "two", text="two", sequence=1_700_000_002, packages=("hello",))
+    first = build(dolmen, one)
+    dolmen.ok("system", "image", "-o", directory / "disk.raw", cwd=one, timeout=900)
+    second = build(dolmen, two)
+    lab = Lab(directory, first, second)
+    publish(dolmen.store, lab.repository, first, REF)
+    publish(dolmen.store, lab.repository, second, REF)
+    values = asdict(lab)
+    values.pop("directory")
+    note.write_text(json.dumps(values))
+    return lab
