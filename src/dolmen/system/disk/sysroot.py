@@ -190,7 +190,7 @@ def _configuration(commit: Committed, time: int, own: Mapping[str, Node]) -> Nod
         etc = commit.copy("usr/etc", time)
     except KeyError:
         raise StoreError(
-            "the system has no /usr/etc", reason="no-etc", hint="dolmen system lint"
+            "the system has no /usr/etc", reason="no-system", hint="dolmen system lint"
         ) from None
     lock = file(b"", 0o600, mtime=time)
     etc.entries.setdefault(b".pwd.lock", lock)

@@ -65,7 +65,7 @@ class Prepared:
     """A disk that is laid out in full; nothing of the target was touched.
 
     `whole`: bytes of a disk that is there already. Raises StoreError ("object-missing",
-    "object-damaged", "no-kernel", "no-etc"), UsageError ("disk-too-small", "filesystem-unknown")
+    "object-damaged", "no-kernel", "no-system"), UsageError ("disk-too-small", "filesystem-unsupported")
     and HostError as the boot loader has it.
     """
 
