@@ -39,6 +39,8 @@ _VERBS = {
     Phase.IMPORT: "Importing",
     Phase.COMPOSE: "Composing",
     Phase.CONFIGURE: "Configuring",
+    Phase.INITRAMFS: "Making initramfs",
+    Phase.FINISH: "Finishing system",
     Phase.COMMIT: "Committing",
     Phase.REALISE: "Realising",
     Phase.VERIFY: "Verifying",

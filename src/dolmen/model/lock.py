@@ -37,6 +37,7 @@ _ASKING = re.compile(rf"(?!no$){_GROUPS.pattern}")
 _SNAPSHOT = re.compile(rf"(?P<age>{AGE.pattern}) (?P<stamp>{STAMP.pattern})")
 _MULTI_ARCH = re.compile(r"no|same|foreign|allowed")
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
+_NUMBER = re.compile(r"(?P<name>[a-z_][a-z0-9_.-]{0,63}\$?) (?P<number>[0-9]{1,5})")
 
 _FIXED = (
     "Package",
@@ -74,6 +75,8 @@ _HEADER = (
     "Inputs",
     "Solver",
     "Snapshots",
+    "Users",
+    "Groups",
     "Releases",
 )
 
@@ -84,7 +87,8 @@ class Lock:
 
     `architectures`: the native one first. `inputs`: digest of the manifest's part that was solved.
     `solver`: name and version of the solver, for instance "apt 2.6.1". `snapshots`: what the ages
-    that the manifest names ("14d") came to, as stamps.
+    that the manifest names ("14d") came to, as stamps. `users` and `groups`: the numbers that a
+    system's accounts have, and keep; none before its first build.
     """
 
     suite: str
@@ -94,6 +98,8 @@ class Lock:
     releases: tuple[ReleaseFile, ...]
     packages: tuple[LockedPackage, ...]
     snapshots: tuple[tuple[str, str], ...] = ()
+    users: tuple[tuple[str, int], ...] = ()
+    groups: tuple[tuple[str, int], ...] = ()
 
     @property
     def architecture(self) -> str:
@@ -141,6 +147,8 @@ def render_lock(lock: Lock) -> str:
         ("Inputs", lock.inputs),
         ("Solver", lock.solver),
         ("Snapshots", "".join(f"\n{age} {stamp}" for age, stamp in lock.snapshots)),
+        ("Users", "".join(f"\n{name} {number}" for name, number in lock.users)),
+        ("Groups", "".join(f"\n{name} {number}" for name, number in lock.groups)),
         ("Releases", releases),
     ]
     stanzas = [render_stanza(header)]
@@ -218,9 +226,11 @@ def parse_lock(text: str, *, name: str = FILE_NAME) -> Lock:
     inputs = reader.sha256(header, "Inputs")
     solver = reader.text(header, "Solver", _LINE)
     snapshots = reader.snapshots(header)
+    users, groups = reader.numbers(header, "Users"), reader.numbers(header, "Groups")
     if reader.faults:
         raise reader.error()
-    return Lock(suite, architectures, inputs, solver, releases, tuple(packages.values()), snapshots)
+    found = tuple(packages.values())
+    return Lock(suite, architectures, inputs, solver, releases, found, snapshots, users, groups)
 
 
 class _Reader:
@@ -304,6 +314,22 @@ class _Reader:
             else:
                 found.append((match["age"], match["stamp"]))
         return tuple(found)
+
+    def numbers(self, header: Stanza, name: str) -> tuple[tuple[str, int], ...]:
+        """The lines "NAME NUMBER" of an optional field."""
+        field = header.find(name)
+        if field is None:
+            return ()
+        found: dict[str, int] = {}
+        for line, text in enumerate(field.value.split("\n")[1:], field.line + 1):
+            match = _NUMBER.fullmatch(text)
+            if match is None or not 0 < int(match["number"]) < 65535:
+                self.fault(line, f"{name}: not NAME NUMBER")
+            elif match["name"] in found or int(match["number"]) in found.values():
+                self.fault(line, f"{name}: {text} is given twice")
+            else:
+                found[match["name"]] = int(match["number"])
+        return tuple(found.items())
 
     def release(self, stanza: Stanza, releases: int) -> int:
         field = stanza.find("Release")

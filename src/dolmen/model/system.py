@@ -30,6 +30,7 @@ KEYS = frozenset(
         "boot-tries",
         "volatile",
         "keep",
+        "var",
         "users",
         "files",
         "disk",
@@ -77,12 +78,15 @@ _NOT = ("/usr/etc/", "/var/lib/dpkg/", "/usr/lib/sysimage/", "/usr/lib/modules/"
 
 FILESYSTEMS = ("ext4", "btrfs", "xfs")
 VOLATILE = ("no", "state", "yes")
+#: Files in /var: copied once, made empty, or left out.
+FATES = ("seed", "empty", "discard")
+PATTERN = re.compile(r"/var/[^\s\0]{1,400}")
 
 #: Packages by need. grub-pc and grub-efi themselves are left out: their scripts look for a disk.
 _ALL = (
     *("systemd", "systemd-sysv", "udev", "dbus", "kmod", "dracut", "ostree", "ostree-boot"),
     *("e2fsprogs", "grub-common", "apt", "passwd", "login", "mount", "util-linux", "adduser"),
-    *("iproute2", "procps", "ca-certificates"),
+    *("iproute2", "procps", "ca-certificates", "zstd"),
 )
 _LOADERS = {
     "amd64": ("grub-efi-amd64-bin", "grub-pc-bin"),
@@ -154,7 +158,8 @@ class Update:
 @dataclass(frozen=True, slots=True)
 class System:
     """A machine. `volatile`: "no", "state" (/var and /etc are forgotten but for `keep`), "yes"
-    (all of it is). `kernel` is the package, by default the architecture's own."""
+    (all of it is). `kernel` is the package, by default the architecture's own. `var`: what becomes
+    of files in /var that no rule knows, by pattern."""
 
     hostname: str = "debian"
     locale: str = "C.UTF-8"
@@ -170,6 +175,7 @@ class System:
     boot_tries: int = 3
     volatile: str = "no"
     keep: tuple[str, ...] = ()
+    var: tuple[tuple[str, str], ...] = ()
     users: tuple[User, ...] = ()
     files: tuple[PlacedFile, ...] = ()
     disk: Disk = field(default_factory=Disk)
@@ -222,6 +228,7 @@ def read_system(reader: Reader, data: dict[str, Any]) -> System | None:
         boot_tries=_number(reader.integer(table, "boot-tries", 0, 100), 3),
         volatile=_choice(reader, table, "volatile", VOLATILE),
         keep=_keep(reader, table),
+        var=_var(reader, table),
         users=_users(reader, table),
         files=_files(reader, table),
         disk=_disk(reader, table),
@@ -316,6 +323,18 @@ def _keep(reader: Reader, table: dict[str, Any]) -> tuple[str, ...]:
         if not path.startswith(("/etc/", "/var/", "/home", "/root", "/srv")):
             reader.fault(path, f"keep: {path} is nothing that is forgotten")
     return found
+
+
+def _var(reader: Reader, table: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for pattern, fate in reader.table(table, "var").items():
+        if not PATTERN.fullmatch(pattern):
+            reader.fault(pattern, f"system.var: {pattern[:80]!r} is not a path below /var")
+        elif fate not in FATES:
+            reader.fault(pattern, f"system.var: {pattern} is none of {', '.join(FATES)}")
+        else:
+            found.append((pattern, fate))
+    return tuple(found)
 
 
 def _disk(reader: Reader, table: dict[str, Any]) -> Disk:

@@ -75,6 +75,13 @@ def system_schema() -> _Value:
             "boot-tries": {"type": "integer", "minimum": 0, "maximum": 100},
             "volatile": {"enum": list(system.VOLATILE)},
             "keep": _list(absolute),
+            "var": {
+                "type": "object",
+                "patternProperties": {
+                    _text(system.PATTERN)["pattern"]: {"enum": list(system.FATES)}
+                },
+                "additionalProperties": False,
+            },
             "users": _list(user),
             "files": _list(file),
             "disk": disk,

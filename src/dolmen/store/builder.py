@@ -185,6 +185,11 @@ class TreeBuilder:
                 else:
                     yield name, self._transaction.objects.attributes(found)
 
+    def names(self, path: str = "") -> list[str]:
+        """The names directly below a directory, sorted; none where there is no directory."""
+        found = self._root.find(_clean(path)) if _clean(path) else self._root
+        return sorted((*found.files, *found.dirs)) if isinstance(found, Directory) else []
+
     def find(self, path: str) -> Sha256 | None:
         """The object of the file or symbolic link at `path`; None for directories and nothing."""
         found = self._root.find(_clean(path))

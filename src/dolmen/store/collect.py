@@ -21,6 +21,7 @@ from pathlib import Path
 
 from dolmen.store.objects import Objects
 from dolmen.store.roots import LEASES, Needs
+from dolmen.store.running import quarantines_in_use
 from dolmen.store.scratch import settled
 from dolmen.store.transaction import sync_file_system
 from dolmen.store.usage import (
@@ -46,7 +47,7 @@ from dolmen.support.files import HALF_WRITTEN, remove_tree, sync_directory
 #: Commits before what they point at; an object is whole or absent at any moment.
 KINDS = ("commit", "commitmeta", "dirtree", "dirmeta", "file")
 #: Refs that we make and may remove; any other ref is somebody's root.
-OURS = ("deb", "image", "pyc")
+OURS = ("deb", "image", "pyc", "initramfs")
 _GONE = ".gone."
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")
@@ -55,9 +56,11 @@ _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What may go although nobody needs it only once it is `grace` seconds old: package trees,
-    bytecode, .debs and logs. Without `keep_debs` no .deb older than that stays."""
+    bytecode, .debs and logs. Without `keep_debs` no .deb older than that stays. `quarantine`: the
+    age at which goes what repairs have replaced."""
 
     grace: float = 7 * 86400
+    quarantine: float = 30 * 86400
     keep_debs: bool = True
 
 
@@ -130,6 +133,7 @@ class _Collection:
         # First what has no order and makes room, in case there is none at all.
         self.scratch()
         self.files()
+        self.replaced()
         doomed = self.trees()
         refs = self.refs()
         self.pointers()
@@ -196,6 +200,18 @@ class _Collection:
         for path in _paths(self.store / "logs"):
             if path.name.partition(".")[0] not in self.needs.keys and not self.is_young(path):
                 self.remove("logs", path)
+
+    def replaced(self) -> None:
+        """What repairs have put aside, once it is old; programs that run there keep it."""
+        old = [
+            path
+            for path in quarantines(self.store)
+            if self.now - _changed(path, self.now) >= self.rules.quarantine
+        ]
+        used = quarantines_in_use() if old else frozenset()
+        for path in old:
+            if path.name not in used:
+                self.remove("quarantine", path)
 
     def trees(self) -> list[Path]:
         """Take the names from trees that nobody needs; returns what is to be deleted last."""
@@ -311,6 +327,11 @@ class _Collection:
         self.count(kind, path, size=whole_size(path)[1] if is_directory else None)
         if not self.dry_run:
             remove_tree(path)
+
+
+def quarantines(store: Path) -> list[Path]:
+    """What repairs have put aside, a directory for each repair."""
+    return _paths(store / "quarantine")
 
 
 def _names(directory: Path) -> list[str]:

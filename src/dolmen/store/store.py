@@ -133,6 +133,26 @@ class Store:
         """The commit that a ref names, None where there is none."""
         return self._ref(ref)
 
+    def file(self, commit: Sha256, path: str) -> bytes:
+        """A file of a commit by its path; raises StoreError ("object-missing")."""
+        checksum = self.reader(commit).find(path)
+        if checksum is None:
+            raise StoreError(
+                f"{path} is not in the commit {commit}",
+                reason="object-missing",
+                hint="dolmen fsck",
+            )
+        return self._objects.read(checksum)
+
+    def has_commit(self, commit: str) -> bool:
+        """Whether a commit is there."""
+        return self._objects.has(commit, "commit")
+
+    def root_of(self, commit: str) -> Sha256:
+        """The checksum of a commit's root; raises StoreError ("object-missing", …)."""
+        found = self._objects.commit(commit)
+        return root_checksum(found.tree, found.meta)
+
     def refs(self) -> tuple[str, ...]:
         """All refs ("deb/<digest>", "image/<root>" …), sorted; those half written are left out."""
         base = self.path / "repo/refs/heads"

@@ -23,6 +23,8 @@ class Phase(Enum):
     IMPORT = "Imported"
     COMPOSE = "Composed"
     CONFIGURE = "Configured"
+    INITRAMFS = "Made initramfs"
+    FINISH = "Finished system"
     COMMIT = "Committed"
     REALISE = "Realised"
     VERIFY = "Verified"

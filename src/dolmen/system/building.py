@@ -1,0 +1,221 @@
+"""Manifest and lock -> system image: one commit that boots.
+
+The packages' configured tree is made by `image.build_tree` and kept under its lock; everything
+after that works on names and objects, and costs seconds. The result is kept under a key of all
+inputs, and the ref `system/<key>` keeps it from being collected.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dolmen.image import Conditions, build_tree
+from dolmen.model import Lock, Manifest, Sha256
+from dolmen.model.digest import digest_text
+from dolmen.model.manifest import STAMP
+from dolmen.model.system import System
+from dolmen.store import Image, Store
+from dolmen.support.clock import monotonic
+from dolmen.support.errors import DeclarationError
+from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
+from dolmen.system import initramfs, locales
+from dolmen.system.boot.placing import machine_files
+from dolmen.system.tree import (
+    database,
+    declared,
+    identity,
+    kernel,
+    layout,
+    ourselves,
+    tmpfiles,
+    units,
+    users,
+    variable,
+)
+from dolmen.system.tree.construction import Construction
+from dolmen.system.tree.users import Numbers
+
+#: Raised by whatever changes images of the same inputs.
+BUILDER = 1
+OSNAME = "debian"
+_KERNEL = "usr/lib/dolmen/kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemImage:
+    """One system image: `kernel` is its KVER. `lock` has the numbers of its users and groups."""
+
+    key: Sha256
+    root: Sha256
+    commit: Sha256
+    kernel: str
+    lock: Lock
+
+
+def build(
+    lock: Lock,
+    manifest: Manifest,
+    directory: Path,
+    store: Store,
+    *,
+    texts: tuple[str, str] | None = None,
+    emit: Emit = ignore,
+    conditions: Conditions | None = None,
+) -> SystemImage:
+    """Make the system image of a manifest and its lock, or find it made.
+
+    `directory` holds the files that the manifest names; `texts` are manifest and lock as they stand
+    there. Raises DeclarationError ("no-system", "file-missing", "var-unknown", …), and what
+    `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
+    """
+    system = manifest.system
+    if system is None:
+        raise DeclarationError(
+            "the manifest declares no system: it has no [system] table",
+            reason="no-system",
+            context=str(directory),
+            hint="dolmen init --system (in an empty directory), or add [system] to dolmen.toml",
+        )
+    beside = _beside(system, directory)
+    key = system_key(lock, manifest, beside)
+    with store.locked(emit=emit), store.locked(f"system-{key}", shared=False, emit=emit):
+        found = _known(store, key, lock)
+        if found is not None:
+            return found
+        tree = build_tree(lock, store, emit=emit, conditions=conditions)
+        began = monotonic()
+        emit(PhaseStarted(Phase.FINISH))
+        made = _finish(lock, system, beside, texts, tree, store, key, emit)
+        emit(PhaseFinished(Phase.FINISH, 1, monotonic() - began))
+        return made
+
+
+def system_key(lock: Lock, manifest: Manifest, beside: Mapping[str, bytes]) -> Sha256:
+    """What a system image is kept under: everything that goes into it."""
+    assert manifest.system is not None
+    files = {path: digest_text(data.decode("latin-1")) for path, data in sorted(beside.items())}
+    value = {
+        "builder": BUILDER,
+        "lock": lock.digest(),
+        "numbers": [lock.users, lock.groups],
+        "sequence": sequence(lock, manifest.system),
+        "system": asdict(manifest.system),
+        "files": files,
+        "dolmen": ourselves.digest(),
+    }
+    return digest_text(json.dumps(value, sort_keys=True))
+
+
+def sequence(lock: Lock, system: System) -> int:
+    """The number that may only grow: declared, or the newest Release file's date, in seconds."""
+    if system.update.sequence is not None:
+        return system.update.sequence
+    dates = [release.date for release in lock.releases if STAMP.fullmatch(release.date)]
+    if not dates:
+        return 0
+    newest = datetime.strptime(max(dates), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return int(newest.timestamp())
+
+
+def version(lock: Lock, number: int) -> str:
+    """The version that menus show: the release of Debian, and the day and time of the sequence."""
+    base = lock.find("base-files")
+    release = base.version.partition("+")[0] if base is not None else lock.suite
+    return f"{release}.{datetime.fromtimestamp(number, tz=UTC):%Y%m%d.%H%M}"
+
+
+def _finish(
+    lock: Lock,
+    system: System,
+    beside: Mapping[str, bytes],
+    texts: tuple[str, str] | None,
+    tree: Image,
+    store: Store,
+    key: Sha256,
+    emit: Emit,
+) -> SystemImage:
+    number = sequence(lock, system)
+    with store.tree_builder() as builder:
+        builder.merge_commit(tree.commit)
+        work = Construction(builder, lock, system, beside, texts or ("", ""))
+        numbers = _passes(work, tree, store, emit)
+        after = replace(lock, users=_pairs(numbers.users), groups=_pairs(numbers.groups))
+        image = builder.commit(
+            metadata={
+                "ostree.bootable": True,
+                "ostree.linux": work.kernel,
+                "version": version(lock, number),
+                "dolmen.sequence": number,
+                "dolmen.architecture": lock.architecture,
+                "dolmen.suite": lock.suite,
+                "dolmen.key": key,
+            },
+            subject=f"{system.hostname}: Debian {lock.suite}, {len(lock.packages)} packages",
+            timestamp=number,
+            ref=f"system/{key}",
+        )
+    return SystemImage(key, image.root, image.commit, work.kernel, after)
+
+
+def _passes(work: Construction, tree: Image, store: Store, emit: Emit) -> Numbers:
+    identity.drop(work)
+    kernel.place(work)
+    numbers = users.settle(work, Numbers(dict(work.lock.users), dict(work.lock.groups)))
+    declared.settle(work)
+    locales.generate(work, store)
+    tries = work.system.boot_tries
+    for file in machine_files(target=work.system.default_target, tries=tries):
+        if file.target:
+            work.builder.add_symlink(file.path, file.target)
+        else:
+            work.builder.add_file(file.path, file.content, mode=file.mode)
+    units.settle(work)
+    ourselves.place(work)
+    _, content = initramfs.initramfs(work, tree, store, emit=emit)
+    initramfs.place(work, content)
+    work.write(_KERNEL, f"{work.kernel}\n")
+    database.move(work)
+    layout.arrange(work)
+    variable.empty(work)
+    tmpfiles.write(work)
+    layout.close(work)
+    return numbers
+
+
+def _known(store: Store, key: Sha256, lock: Lock) -> SystemImage | None:
+    commit = store.resolve(f"system/{key}")
+    if commit is None or not store.has_commit(commit):
+        return None
+    numbers = store.file(commit, users.NUMBERS).decode()
+    found = store.file(commit, _KERNEL).decode().strip()
+    return SystemImage(key, store.root_of(commit), commit, found, _with(lock, numbers))
+
+
+def _with(lock: Lock, text: str) -> Lock:
+    value = json.loads(text)
+    return replace(lock, users=_pairs(value["users"]), groups=_pairs(value["groups"]))
+
+
+def _pairs(numbers: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(numbers.items()))
+
+
+def _beside(system: System, directory: Path) -> dict[str, bytes]:
+    names = [file.source for file in system.files if file.source is not None]
+    names += [system.update.key] if system.update.key else []
+    found: dict[str, bytes] = {}
+    for name in names:
+        try:
+            found[name] = (directory / name).read_bytes()
+        except OSError as error:
+            raise DeclarationError(
+                f"cannot read {name}, which dolmen.toml names: {error.strerror}",
+                reason="file-missing",
+                context=str(directory / name),
+                hint=f"ls -l {name}",
+            ) from None
+    return found

@@ -1,0 +1,97 @@
+"""What the manifest says of the machine itself: names, places, files, arguments."""
+
+from __future__ import annotations
+
+from dolmen.model.system import PlacedFile
+from dolmen.support.errors import DeclarationError
+from dolmen.system.tree.construction import Construction, rows
+from dolmen.system.tree.variable import FACTORY, quoted_path
+
+KERNEL_ARGUMENTS = "usr/lib/dolmen/kargs"
+VOLATILE = "usr/lib/dolmen/volatile"
+SHARE = "usr/share/dolmen"
+SSHD = "etc/ssh/sshd_config.d/40-dolmen.conf"
+
+
+def settle(work: Construction) -> None:
+    """Write it all; /etc is still in its place. Raises DeclarationError ("no-timezone",
+    "unknown-owner", "file-missing")."""
+    system = work.system
+    work.write("etc/hostname", f"{system.hostname}\n")
+    if not work.has("etc/hosts"):
+        name = system.hostname
+        names = f"{name} {name.partition('.')[0]}" if "." in name else name
+        work.write(
+            "etc/hosts",
+            f"127.0.0.1\tlocalhost\n127.0.1.1\t{names}\n\n"
+            "::1\tlocalhost ip6-localhost ip6-loopback\n"
+            "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+        )
+    _locale(work)
+    _timezone(work)
+    if any(user.ssh_keys for user in system.users):
+        work.write(
+            SSHD,
+            "# Keys of the manifest lie in the image; others where they always do.\n"
+            "AuthorizedKeysFile .ssh/authorized_keys /usr/lib/dolmen/authorized-keys/%u\n",
+        )
+    work.write(KERNEL_ARGUMENTS, " ".join(system.kernel_arguments) + "\n")
+    work.write(f"{SHARE}/dolmen.toml", work.texts[0])
+    work.write(f"{SHARE}/dolmen.lock", work.texts[1])
+    for file in system.files:
+        _place(work, file)
+
+
+def _locale(work: Construction) -> None:
+    line = f"LANG={work.system.locale}\n"
+    work.write("etc/default/locale", line)
+    if work.has("etc/locale.conf"):
+        work.write("etc/locale.conf", line)
+
+
+def _timezone(work: Construction) -> None:
+    zone = work.system.timezone
+    if not work.has(f"usr/share/zoneinfo/{zone}"):
+        if zone in ("Etc/UTC", "UTC"):
+            return
+        raise DeclarationError(
+            f"there is no time zone {zone}",
+            reason="no-timezone",
+            hint="timedatectl list-timezones",
+        )
+    work.builder.add_symlink("etc/localtime", f"/usr/share/zoneinfo/{zone}")
+    work.write("etc/timezone", f"{zone}\n")
+
+
+def _place(work: Construction, file: PlacedFile) -> None:
+    path = file.path.lstrip("/")
+    uid = _number(work, "etc/passwd", file.owner, file)
+    gid = _number(work, "etc/group", file.group, file)
+    top = path.partition("/")[0]
+    seeded = top in ("var", "srv", "root", "home") or path.startswith(("opt/", "usr/local/"))
+    target = path
+    if seeded:
+        moved = {"root": "var/roothome", "usr": "var/usrlocal"}
+        rest = path.removeprefix("usr/local/") if top == "usr" else path.partition("/")[2]
+        there = path if top == "var" else f"{moved.get(top, f'var/{top}')}/{rest}"
+        target = f"{FACTORY}/{there}"
+        source = f"/{target}"
+        work.tmpfiles[f"/{there}"] = f"C {quoted_path(f'/{there}')} - - - - {source}"
+    if file.link is not None:
+        work.builder.add_symlink(target, file.link)
+        return
+    text = (file.text or "").encode()
+    content = work.beside[file.source] if file.source is not None else text
+    work.builder.add_file(target, content, mode=file.mode)
+    work.builder.give(target, file.mode, uid, gid)
+
+
+def _number(work: Construction, table: str, name: str, file: PlacedFile) -> int:
+    for row in rows(work.text(table)):
+        if row[0] == name and len(row) > 2 and row[2].isdecimal():
+            return int(row[2])
+    raise DeclarationError(
+        f"{file.path} shall belong to {name}, whom the image does not know",
+        reason="unknown-owner",
+        hint=f"declare {name} below [[system.users]], or name root",
+    )
