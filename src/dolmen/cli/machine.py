@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +96,8 @@ def value_of(deployment: Deployment | None) -> dict[str, object] | None:
     }
 
 
-def show(outcome: Outcome, *, what: str = "") -> None:
-    """Print what a change came to."""
+def show(outcome: Outcome, *, what: str = "", more: Mapping[str, object] | None = None) -> None:
+    """Print what a change came to; `more`: further values for JSON."""
     current = session()
     current.close()
     current.answer(
@@ -108,6 +108,7 @@ def show(outcome: Outcome, *, what: str = "") -> None:
             "removed": [value_of(one) for one in outcome.removed],
             "staged": outcome.staged,
             "seconds": round(outcome.seconds, 3),
+            **(more or {}),
         }
     )
     if not outcome.changed:

@@ -141,3 +141,13 @@ def _children(tree: Tree, path: str) -> list[Entry]:
             return []
         raise
     return list(tree.children(found)) if found.is_directory else []
+
+
+def read_object(history: History, checksum: str) -> bytes:
+    """A regular file's content by its object; raises StoreError ("object-missing")."""
+    with told():
+        stream = history.repo.load_file(checksum, None)[1]
+        content = b""
+        while piece := stream.read_bytes(1 << 20, None).get_data():
+            content += piece
+        return content

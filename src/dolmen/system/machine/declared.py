@@ -24,7 +24,8 @@ class UpdateSource:
 
     `url`: an archive repository over HTTP, or "". `ref`: its branch. `key`: path of the key (in the
     deployment's tree) that commits must be signed with. `keep`: further deployments to keep.
-    `directory`: of a manifest to build from instead.
+    `directory`: of a manifest to build from instead. `remote`: what the source is called in the
+    repository. `signed`: whether a signature is asked for.
     """
 
     url: str = ""
@@ -32,6 +33,8 @@ class UpdateSource:
     key: Path | None = None
     keep: int = 0
     directory: Path | None = None
+    remote: str = "origin"
+    signed: bool = True
 
 
 def declared_update(sysroot: Sysroot, deployment: Deployment | None = None) -> UpdateSource:
@@ -49,7 +52,7 @@ def declared_update(sysroot: Sysroot, deployment: Deployment | None = None) -> U
 
 def _with(found: UpdateSource, table: dict[str, Any], root: Path, beside: str) -> UpdateSource:
     changes: dict[str, Any] = {}
-    for name in ("url", "ref"):
+    for name in ("url", "ref", "remote"):
         if isinstance(table.get(name), str):
             changes[name] = table[name]
     if type(table.get("keep")) is int and table["keep"] >= 0:

@@ -128,9 +128,11 @@ def _find(sysroot: Sysroot, target: str) -> str:
         if target in (one.version, named[one.name], one.name):
             return one.commit
     try:
-        return resolve(sysroot.repository, target)
+        commit = resolve(sysroot.repository, target)
+        metadata(sysroot.repository, commit)
+        return commit
     except DolmenError as error:
-        if error.reason not in ("no-revision", "store-failed"):
+        if error.reason not in ("no-revision", "store-failed", "object-missing"):
             raise
         raise MachineError(
             f"there is no image called {target[:100]} here",

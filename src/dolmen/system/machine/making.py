@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dolmen.model import parse_lock, parse_manifest
+from dolmen import archive
+from dolmen.model import Lock, Manifest, parse_lock, parse_manifest, render_lock
 from dolmen.store import Store
 from dolmen.store.history.pulling import pull_local
 from dolmen.store.sysroot import Sysroot
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
+from dolmen.support.files import write_atomic
 
 
 def make_here(sysroot: Sysroot, path: Path, *, store: Path | None, emit: Emit = ignore) -> str:
@@ -18,22 +20,54 @@ def make_here(sysroot: Sysroot, path: Path, *, store: Path | None, emit: Emit = 
     Returns the commit in the sysroot's repository. Raises DeclarationError ("no-lock",
     "no-environment"), and what building raises.
     """
+    lock_file = path if path.is_file() else path / "dolmen.lock"
+    if not lock_file.is_file():
+        raise DeclarationError(
+            f"there is no {lock_file.name} in {lock_file.parent}",
+            reason="no-lock",
+            context=str(lock_file),
+            hint=f"dolmen -C {lock_file.parent} lock",
+        )
+    lock = parse_lock(lock_file.read_text(encoding="utf-8", errors="replace"))
+    return _make(sysroot, _manifest(lock_file.parent), lock, lock_file.parent, store, emit)
+
+
+def make_newest(
+    sysroot: Sysroot, directory: Path, *, store: Path | None, emit: Emit = ignore
+) -> str:
+    """Solve a directory's manifest anew, build, and write the new lock when that has worked."""
+    manifest = _manifest(directory)
+    opened = Store.open(store)
+    lock = archive.solve(manifest, state=opened.archive, refresh=True, emit=emit)
+    commit = _make(sysroot, manifest, lock, directory, store, emit)
+    write_atomic(directory / "dolmen.lock", render_lock(lock))
+    return commit
+
+
+def _manifest(directory: Path) -> Manifest:
+    file = directory / "dolmen.toml"
+    if not file.is_file():
+        raise DeclarationError(
+            f"there is no {file.name} in {directory}",
+            reason="no-environment",
+            context=str(file),
+            hint=f"dolmen -C {directory} init",
+        )
+    return parse_manifest(file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _make(
+    sysroot: Sysroot,
+    manifest: Manifest,
+    lock: Lock,
+    directory: Path,
+    store: Path | None,
+    emit: Emit,
+) -> str:
     from dolmen.system import building  # type: ignore[attr-defined]
 
-    lock_file = path if path.is_file() else path / "dolmen.lock"
-    manifest_file = lock_file.parent / "dolmen.toml"
-    for file, reason in ((manifest_file, "no-environment"), (lock_file, "no-lock")):
-        if not file.is_file():
-            raise DeclarationError(
-                f"there is no {file.name} in {file.parent}",
-                reason=reason,
-                context=str(file),
-                hint=f"dolmen -C {file.parent} {'init' if file is manifest_file else 'lock'}",
-            )
-    lock = parse_lock(lock_file.read_text(encoding="utf-8", errors="replace"))
-    manifest = parse_manifest(manifest_file.read_text(encoding="utf-8", errors="replace"))
     opened = Store.open(store)
-    image = building.build(lock, manifest, manifest_file.parent, opened, emit=emit)
+    image = building.build(lock, manifest, directory, opened, emit=emit)
     bring(sysroot, opened, str(image.commit))
     return str(image.commit)
 

@@ -10,7 +10,14 @@ from dolmen.cli.options import common
 #: Verb -> (module here, one line of help), in the order of the help: what makes images first, then
 #: what a machine does.
 VERBS: dict[str, tuple[str, str]] = {
+    "image": ("image", "Write a disk image that boots"),
+    "install": (
+        "install",
+        "Write the system to a disk; or packages over the image, on the machine",
+    ),
     "status": ("status", "Show what runs, what is started next, and what one can go back to"),
+    "upgrade": ("upgrade", "Take the newest image; what runs stays as it is"),
+    "rebase": ("rebase", "Take images from another place from now on"),
     "deploy": ("deploy", "Make an image what is started next"),
     "rollback": ("rollback", "Start what was there before, from now on"),
     "pin": ("pin", "Keep a deployment whatever comes"),

@@ -1,0 +1,214 @@
+"""`upgrade` and `rebase`: looking for the next image, and taking it: all of it or nothing.
+
+Objects come first, then the deployment, then its entry in the boot menu. A power cut in between
+leaves objects that the next upgrade need not fetch again, and the old menu.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dolmen.store.sysroot import Deployment, Metadata, Sysroot
+from dolmen.store.sysroot.fetching import fetch, trust
+from dolmen.support.clock import monotonic
+from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
+from dolmen.system.machine import packages
+from dolmen.system.machine.changes import lasting
+from dolmen.system.machine.checking import check_metadata
+from dolmen.system.machine.declared import UpdateSource, declared_update
+from dolmen.system.machine.deploying import put
+from dolmen.system.machine.offering import Offer, count, look
+from dolmen.system.machine.packages import PackageChange
+from dolmen.system.machine.remote import Remote
+from dolmen.system.machine.room import check_root_room
+from dolmen.system.machine.sources import keep_key, key_of, update_source, with_origin
+from dolmen.system.machine.switching import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """What an upgrade would bring. `image` None: built here, so that nothing is known before.
+
+    `newer`: whether there is something to take. `offer`: sizes; None where nothing is to be taken.
+    """
+
+    source: UpdateSource
+    current: Deployment | None
+    image: Metadata | None
+    newer: bool
+    offer: Offer | None = None
+    changes: tuple[PackageChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade did: the change, and how much was fetched for it."""
+
+    outcome: Outcome
+    available: Available
+    fetched: int = 0
+    objects: int = 0
+
+
+def check(
+    sysroot: Sysroot,
+    *,
+    preview: bool = False,
+    allow_downgrade: bool = False,
+    source: UpdateSource | None = None,
+) -> Available:
+    """Look for an update; nothing on the disk changes but what is known of the remote.
+
+    `preview`: with the packages that differ, and how much would be fetched. Raises what `look` and
+    `check_metadata` do, MachineError ("no-update-source", "no-key").
+    """
+    chosen = source or update_source(sysroot)
+    current = sysroot.merge_source() or sysroot.current()
+    if chosen.directory is not None:
+        return Available(chosen, current, None, True)
+    with sysroot.changing():
+        trust(sysroot.repository, chosen.remote, chosen.url, key_of(chosen))
+        with Remote(chosen.url) as remote:
+            return _look(sysroot, remote, chosen, current, preview, allow_downgrade)
+
+
+def upgrade(
+    sysroot: Sysroot,
+    *,
+    source: UpdateSource | None = None,
+    origin: dict[str, dict[str, str]] | None = None,
+    store: Path | None = None,
+    allow_downgrade: bool = False,
+    keep: int | None = None,
+    emit: Emit = ignore,
+) -> Upgrade:
+    """Take the newest image there is, with the layers of the one before over it.
+
+    Raises what `check` and `put` do, ArchiveError ("remote-failed", "remote-corrupt").
+    """
+    chosen = source or update_source(sysroot)
+    with sysroot.changing():
+        current = sysroot.merge_source() or sysroot.current()
+        new_origin = origin or (lasting(current) if current is not None else {})
+        if chosen.directory is not None:
+            return _built(sysroot, chosen, new_origin, store, allow_downgrade, keep, emit)
+        trust(sysroot.repository, chosen.remote, chosen.url, key_of(chosen))
+        with Remote(chosen.url) as remote:
+            available = _look(sysroot, remote, chosen, current, True, allow_downgrade)
+        image, offer = available.image, available.offer
+        assert image is not None
+        if offer is None:
+            return Upgrade(Outcome(False, current), available)
+        sysroot.prepare_cleanup()
+        check_root_room(sysroot, offer.needed)
+        began = monotonic()
+        emit(PhaseStarted(Phase.PULL, offer.objects))
+
+        def moved(done: int, total: int, size: int) -> None:
+            emit(PhaseProgress(Phase.PULL, done, total, size, offer.size))
+
+        fetched = fetch(sysroot.repository, chosen.remote, chosen.ref, image.commit, progress=moved)
+        emit(PhaseFinished(Phase.PULL, fetched.objects, monotonic() - began, fetched.size))
+        new_origin["origin"] = {"refspec": f"{chosen.remote}:{chosen.ref}"}
+        outcome = put(
+            sysroot,
+            image.commit,
+            origin=new_origin,
+            ref=chosen.ref,
+            store=store,
+            allow_downgrade=allow_downgrade,
+            keep=keep,
+            emit=emit,
+        )
+        return Upgrade(outcome, available, fetched.size, fetched.objects)
+
+
+def rebase(
+    sysroot: Sysroot,
+    url: str | None,
+    ref: str,
+    *,
+    key: Path | None = None,
+    signed: bool = True,
+    store: Path | None = None,
+    allow_downgrade: bool = False,
+    keep: int | None = None,
+    emit: Emit = ignore,
+) -> Upgrade:
+    """Take images from another place from now on; `url` None: another ref of the same.
+
+    `key`: whose signatures count there (None: that of before), kept beside the deployments. Raises
+    what `upgrade` does.
+    """
+    with sysroot.changing():
+        current = sysroot.merge_source() or sysroot.current()
+        origin = lasting(current) if current is not None else {}
+        own = origin.setdefault("dolmen", {})
+        own.pop("directory", None)
+        own["ref"] = ref
+        own["url"] = url or update_source(sysroot).url
+        own.pop("signed", None)
+        if not signed:
+            own["signed"] = "false"
+        if key is not None:
+            own["key"] = keep_key(sysroot, key)
+        chosen = with_origin(sysroot, declared_update(sysroot, current), origin)
+        return upgrade(
+            sysroot,
+            source=chosen,
+            origin=origin,
+            store=store,
+            allow_downgrade=allow_downgrade,
+            keep=keep,
+            emit=emit,
+        )
+
+
+def _look(
+    sysroot: Sysroot,
+    remote: Remote,
+    source: UpdateSource,
+    current: Deployment | None,
+    counted: bool,
+    allow_downgrade: bool,
+) -> Available:
+    image = look(sysroot, remote, source.remote, source.ref, signed=source.signed)
+    if current is not None and image.commit in (current.commit, current.base):
+        return Available(source, current, image, False)
+    check_metadata(sysroot, image, ref=source.ref, allow_downgrade=allow_downgrade)
+    if not counted:
+        return Available(source, current, image, True)
+    offer = count(sysroot, remote, image, packages=True)
+    there = packages.of_deployment(current) if current is not None else {}
+    changes = packages.differences(there, packages.of_text(offer.status)) if offer.status else ()
+    return Available(source, current, image, True, offer, changes)
+
+
+def _built(
+    sysroot: Sysroot,
+    source: UpdateSource,
+    origin: dict[str, dict[str, str]],
+    store: Path | None,
+    allow_downgrade: bool,
+    keep: int | None,
+    emit: Emit,
+) -> Upgrade:
+    from dolmen.system.machine.making import make_newest
+
+    assert source.directory is not None
+    current = sysroot.merge_source() or sysroot.current()
+    base = make_newest(sysroot, source.directory, store=store, emit=emit)
+    available = Available(source, current, None, True)
+    if current is not None and base in (current.commit, current.base):
+        return Upgrade(Outcome(False, current), replace(available, newer=False))
+    outcome = put(
+        sysroot,
+        base,
+        origin=origin,
+        store=store,
+        allow_downgrade=allow_downgrade,
+        keep=keep,
+        emit=emit,
+    )
+    return Upgrade(outcome, available)

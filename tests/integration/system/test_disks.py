@@ -1,0 +1,270 @@
+"""Disks under the kernel's own file systems, beside what libostree makes; as root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dolmen.support.errors import HostError, StoreError, UsageError
+from dolmen.system.disk.layout import DiskOptions
+from dolmen.system.disk.survey import refuse_used, survey
+from dolmen.system.disk.writing import write_disk
+from tests.lib.disks import MIB, TinyImage, no_loader, partition, run, tiny_image
+
+pytestmark = pytest.mark.root
+
+SMALL = DiskOptions(size=96 * MIB, boot_size=16 * MIB, esp_size=8 * MIB)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> TinyImage:
+    return tiny_image(tmp_path_factory.mktemp("store") / "store")
+
+
+@contextlib.contextmanager
+def mounted(source: Path, place: Path, *options: str) -> Iterator[Path]:
+    place.mkdir(exist_ok=True)
+    argv = ["mount", "-o", ",".join(("loop", *options)), str(source), str(place)]
+    if source.is_block_device():
+        argv = ["mount", str(source), str(place)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"this host mounts no file: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True, timeout=60)
+
+
+@contextlib.contextmanager
+def loop_device(path: Path, size: int) -> Iterator[Path]:
+    """A block device that is a file; a device that a test holds cannot be made everywhere."""
+    with path.open("wb") as stream:
+        stream.truncate(size)
+    argv = ["losetup", "--find", "--show", "--partscan", str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"this host has no loop devices: {done.stderr.strip()}")
+    device = Path(done.stdout.strip())
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", str(device)], check=True, timeout=60)
+
+
+#: What two sysroots may differ in: the time of making is not the tree's.
+def described(top: Path, *, skip: frozenset[str]) -> dict[str, tuple[object, ...]]:
+    """Every path with kind, owner, mode, names, size, attributes, and what it says or leads to."""
+    found: dict[str, tuple[object, ...]] = {}
+    for directory, names, files in os.walk(top):
+        here = Path(directory)
+        for name in (*names, *files):
+            path = here / name
+            relative = str(path.relative_to(top))
+            if relative.split("/")[0] in skip:
+                continue
+            status = path.lstat()
+            kind = stat.S_IFMT(status.st_mode)
+            said: object = None
+            if kind == stat.S_IFLNK:
+                said = os.readlink(path)
+            elif kind == stat.S_IFREG:
+                said = path.read_bytes()
+            links = status.st_nlink
+            # On one file system /boot has links to the kernel; ours is another, and has copies.
+            if "lib/modules/" in relative or relative.endswith(".file"):
+                links = 0
+            found[relative] = (
+                kind,
+                stat.S_IMODE(status.st_mode),
+                status.st_uid,
+                status.st_gid,
+                links,
+                said,
+                tuple(
+                    (attribute, os.getxattr(path, attribute, follow_symlinks=False))
+                    for attribute in sorted(os.listxattr(path, follow_symlinks=False))
+                ),
+            )
+    return found
+
+
+def groups(top: Path) -> set[frozenset[str]]:
+    """Which paths are one file."""
+    found: dict[int, set[str]] = {}
+    for directory, _, files in os.walk(top):
+        for name in files:
+            path = Path(directory) / name
+            status = path.lstat()
+            if status.st_nlink > 1 and "lib/modules/" not in str(path):
+                found.setdefault(status.st_ino, set()).add(str(path.relative_to(top)))
+    return {frozenset(paths) for paths in found.values() if len(paths) > 1}
+
+
+def libostree_sysroot(image: TinyImage, top: Path, arguments: list[str]) -> Path:
+    """What libostree makes of the same commit in a directory."""
+    ref = f"system/{image.key}"
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+
+    def ostree(*words: str) -> None:
+        done = subprocess.run(
+            ["ostree", *words], capture_output=True, timeout=60, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+
+    ostree(f"--repo={image.repository}", "refs", f"--create={ref}", "--force", str(image.commit))
+    top.mkdir()
+    ostree("admin", "init-fs", str(top))
+    ostree("admin", f"--sysroot={top}", "os-init", "debian")
+    ostree(f"--repo={top}/ostree/repo", "pull-local", str(image.repository), ref)
+    kargs = [f"--karg={argument}" for argument in arguments]
+    ostree("admin", f"--sysroot={top}", "deploy", "--os=debian", "--no-merge", *kargs, ref)
+    return top
+
+
+def test_it_is_what_libostree_itself_deploys(image: TinyImage, tmp_path: Path) -> None:
+    write_disk(image.repository, image, tmp_path / "disk", assets=no_loader, options=SMALL)
+    root = partition(tmp_path / "disk", "root", tmp_path / "root.img")
+    boot = partition(tmp_path / "disk", "boot", tmp_path / "boot.img")
+    with (
+        mounted(root, tmp_path / "root", "ro") as ours,
+        mounted(boot, tmp_path / "boot", "ro") as our_boot,
+    ):
+        entry = (our_boot / "loader/entries/ostree-1-debian.conf").read_text()
+        (options,) = (x[8:] for x in entry.splitlines() if x.startswith("options "))
+        arguments = [word for word in options.split() if not word.startswith("ostree=")]
+        theirs = libostree_sysroot(image, tmp_path / "theirs", arguments)
+        try:
+            skip = frozenset({"lost+found", "boot"})
+            assert described(ours, skip=skip) == described(theirs, skip=skip)
+            assert groups(ours / "ostree") == groups(theirs / "ostree")
+            name = f"ostree/deploy/debian/deploy/{image.commit}.0"
+            flags = [
+                run("lsattr", "-d", top / name).split()[0].replace("e", "-")
+                for top in (ours, theirs)
+            ]
+            assert "i" in flags[0]
+            assert flags[0] == flags[1]
+            for path in ("usr/bin/su", "usr", "usr/etc/hostname", "var"):
+                assert (ours / name / path).stat().st_mtime == 0
+                assert (theirs / name / path).stat().st_mtime == 0
+            mine, known = described(our_boot, skip=skip), described(theirs / "boot", skip=skip)
+            # The boot loader's own files are not libostree's.
+            for path in ("grub", "grub/grub.cfg", "grub/grubenv", "efi", "loader.1/grub.cfg"):
+                mine.pop(path)
+            # libostree links what is on one file system.
+            assert {path: (x[:4], x[5:]) for path, x in mine.items() if path != "boot"} == {
+                path: (x[:4], x[5:]) for path, x in known.items() if path != "boot"
+            }
+        finally:
+            for top in theirs.glob("ostree/deploy/debian/deploy/*.0"):
+                run("chattr", "-i", top)
+
+
+def test_libostree_reads_it(image: TinyImage, tmp_path: Path) -> None:
+    write_disk(image.repository, image, tmp_path / "disk", assets=no_loader, options=SMALL)
+    root = partition(tmp_path / "disk", "root", tmp_path / "root.img")
+    boot = partition(tmp_path / "disk", "boot", tmp_path / "boot.img")
+    with mounted(root, tmp_path / "root") as top, mounted(boot, top / "boot"):
+        assert "no errors found" in run("ostree", f"--repo={top}/ostree/repo", "fsck")
+        shown = run("ostree", "admin", f"--sysroot={top}", "status")
+        assert str(image.commit) in shown
+        # A second deployment: what is there is good enough to go on from.
+        ref = f"system/{image.key}"
+        run("ostree", "admin", f"--sysroot={top}", "deploy", "--os=debian", ref)
+        assert run("ostree", "admin", f"--sysroot={top}", "status").count(str(image.commit)) == 2
+    for path in (root, boot):
+        run("e2fsck", "-f", "-n", path)
+
+
+def test_a_device_gets_the_disk_and_gives_it_back(image: TinyImage, tmp_path: Path) -> None:
+    with loop_device(tmp_path / "device", 700 * MIB) as device:
+        # What was there before must not shine through.
+        with device.open("r+b") as stream:
+            for _ in range(64):
+                stream.write(b"\xa5" * MIB)
+        options = DiskOptions(boot_size=16 * MIB, esp_size=8 * MIB)
+        found = survey(device)
+        refuse_used(found)
+        assert found.size == 700 * MIB
+        summary = write_disk(
+            image.repository, image, device, assets=no_loader, options=options
+        )
+        assert summary.form == "device"
+        assert "No errors detected" in run("sfdisk", "--verify", device)
+        run("fsck.vfat", "-n", partition(device, "esp", tmp_path / "esp"))
+        for name in ("boot", "root"):
+            run("e2fsck", "-f", "-n", partition(device, name, tmp_path / name))
+        with mounted(partition(device, "root", tmp_path / "root.img"), tmp_path / "m") as top:
+            assert (top / "ostree/repo/config").read_text().startswith("[core]")
+
+
+def test_a_device_in_use_is_refused(image: TinyImage, tmp_path: Path) -> None:
+    with loop_device(tmp_path / "device", 300 * MIB) as device:
+        run("mkfs.ext4", "-q", device)
+        options = DiskOptions(boot_size=16 * MIB, esp_size=8 * MIB)
+        with mounted(device, tmp_path / "mounted"):
+            found = survey(device)
+            assert str(tmp_path / "mounted") in str(found.in_use)
+            with pytest.raises(HostError) as caught:
+                refuse_used(found)
+            assert caught.value.reason == "disk-in-use"
+            with pytest.raises(HostError) as caught:
+                write_disk(image.repository, image, device, assets=no_loader, options=options)
+            assert caught.value.reason == "disk-in-use"
+        assert (tmp_path / "device").stat().st_size == 300 * MIB
+        run("e2fsck", "-f", "-n", device)
+        refuse_used(survey(device))
+
+
+def test_a_device_keeps_what_it_has_when_the_image_is_damaged(tmp_path: Path) -> None:
+    image = tiny_image(tmp_path / "store")
+    for path in (image.repository / "objects").glob("*/*.file"):
+        if path.stat().st_size == 6000:
+            attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+            path.unlink()
+            path.write_bytes(b"so" * 3000)
+            for name, value in attributes.items():
+                os.setxattr(path, name, value)
+    with loop_device(tmp_path / "device", 300 * MIB) as device:
+        run("mkfs.ext4", "-q", device)
+        with pytest.raises(StoreError) as caught:
+            write_disk(
+                image.repository,
+                image,
+                device,
+                assets=no_loader,
+                options=DiskOptions(boot_size=16 * MIB, esp_size=8 * MIB),
+            )
+        assert caught.value.reason == "object-damaged"
+        run("e2fsck", "-f", "-n", device)
+
+
+def test_what_is_no_disk_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nothing", Path("/dev/null")):
+        with pytest.raises(UsageError) as caught:
+            survey(path)
+        assert caught.value.reason == "no-disk"
+
+
+def test_a_full_file_system_leaves_the_old_image(image: TinyImage, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)]
+    if subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode:
+        pytest.skip("this host mounts no tmpfs")
+    try:
+        (small / "disk").write_bytes(b"old")
+        with pytest.raises(HostError) as caught:
+            write_disk(image.repository, image, small / "disk", assets=no_loader, options=SMALL)
+        assert caught.value.reason == "disk-full"
+        assert [path.name for path in small.iterdir()] == ["disk"]
+        assert (small / "disk").read_bytes() == b"old"
+    finally:
+        subprocess.run(["umount", str(small)], check=True, timeout=60)

@@ -1,0 +1,218 @@
+"""Upgrades from a signed archive repository over HTTP: what is taken, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lib.archive import Server, Signer, serve
+from tests.lib.sysroots import REF, Lab, Said
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def signer() -> Iterator[Signer]:
+    with Signer() as made:
+        yield made
+
+
+class World:
+    """A machine that runs 12.1, and a server to upgrade from."""
+
+    def __init__(self, lab: Lab, signer: Signer, server: Server) -> None:
+        self.lab = lab
+        self.signer = signer
+        self.served = server.root / "repo"
+        self.url = f"{server.uri}/repo"
+        lab.ostree("init", f"--repo={self.served}", "--mode=archive")
+        self.key = lab.directory / "key.gpg"
+        self.key.write_text(signer.export("good"))
+        toml = f'suite = "bookworm"\n[system.update]\nurl = "{self.url}"\nref = "{REF}"\n'
+        self.files = {
+            "usr/share/dolmen/dolmen.toml": toml,
+            "usr/share/dolmen/update.gpg": signer.export("good"),
+        }
+        self.first = self.offer("12.1", 1, {"jq": "1.6-1", "old": "1"})
+        lab.ostree("pull-local", f"--repo={lab.repo}", str(self.served), self.first)
+        assert lab.dolmen("deploy", self.first).code == 0
+
+    def offer(
+        self,
+        version: str,
+        sequence: int,
+        packages: dict[str, str] | None = None,
+        *,
+        key: str | None = "good",
+        **more: object,
+    ) -> str:
+        """Publish an image; the commit."""
+        sign = []
+        if key is not None:
+            sign = [f"--gpg-sign={self.signer.key(key)}", f"--gpg-homedir={self.signer.home}"]
+        files = {**self.files, "usr/bin/tool": version * 1000}
+        options: dict[str, object] = {"architecture": "amd64", "sizes": True, **more}
+        return self.lab.image(
+            version,
+            packages or {"jq": f"1.6-{sequence}"},
+            sequence=sequence,
+            files=files,
+            repo=self.served,
+            sign=sign,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def path(self, commit: str, kind: str) -> Path:
+        return self.served / "objects" / commit[:2] / f"{commit[2:]}.{kind}"
+
+    def refused(self, said: Said, reason: str, code: int) -> None:
+        assert (said.reason, said.code) == (reason, code), said
+        assert said.json["error"]["hint"]
+        status = self.lab.dolmen("status").json
+        assert [one["version"] for one in status["deployments"]] == ["12.1"]
+
+
+@pytest.fixture
+def world(lab: Lab, signer: Signer, tmp_path: Path) -> Iterator[World]:
+    with serve(tmp_path / "www") as server:
+        yield World(lab, signer, server)
+
+
+def test_an_upgrade_takes_what_is_new(world: World) -> None:
+    lab = world.lab
+    assert lab.dolmen("upgrade", "--check").json["available"] is False
+    assert lab.dolmen("upgrade").json["changed"] is False
+    commit = world.offer("12.2", 2, {"jq": "1.7-1", "new": "1"})
+    said = lab.dolmen("upgrade", "--check")
+    assert (said.json["available"], said.json["version"]) == (True, "12.2")
+    said = lab.dolmen("upgrade", "--preview")
+    told = [(one["name"], one["direction"]) for one in said.json["packages"]]
+    assert told == [("jq", "upgraded"), ("new", "added"), ("old", "removed")]
+    size = said.json["size"]
+    # nothing was fetched for looking
+    assert lab.dolmen("deploy", commit).reason == "no-image"
+    done = lab.dolmen("upgrade")
+    assert done.json["deployment"]["commit"] == commit, done
+    assert done.json["deployment"]["origin"]["origin"] == {"refspec": f"origin:{REF}"}
+    assert 0.5 < done.json["fetched"] / size < 2
+    # the tool, the status, os-release; directories on the way to them; not the kernel
+    assert done.json["available"]["objects"] < 16
+    roles = [one["role"] for one in lab.dolmen("status").json["deployments"]]
+    assert roles == ["default", "rollback"]
+    assert lab.dolmen("upgrade").json["changed"] is False
+
+
+def test_a_delta_is_taken_where_there_is_one(world: World) -> None:
+    lab = world.lab
+    commit = world.offer("12.2", 2)
+    lab.ostree(
+        "static-delta",
+        "generate",
+        f"--repo={world.served}",
+        f"--from={world.first}",
+        f"--to={commit}",
+    )
+    lab.ostree("summary", f"--repo={world.served}", "-u")
+    said = lab.dolmen("upgrade", "--preview")
+    assert said.json["delta"] is True, said
+    done = lab.dolmen("upgrade")
+    assert done.json["deployment"]["commit"] == commit, done
+    assert 0.3 < done.json["fetched"] / said.json["size"] < 3
+
+
+def test_sizes_are_asked_for_where_the_commit_has_none(world: World) -> None:
+    world.offer("12.2", 2, sizes=False)
+    size = world.lab.dolmen("upgrade", "--preview").json["size"]
+    assert size > 500
+    assert 0.5 < world.lab.dolmen("upgrade").json["fetched"] / size < 2
+
+
+def test_nobody_s_signature(world: World) -> None:
+    world.offer("12.2", 2, key=None)
+    world.refused(world.lab.dolmen("upgrade"), "signature-missing", 5)
+    world.offer("12.3", 3)
+    assert world.lab.dolmen("upgrade").code == 0
+
+
+def test_somebody_s_signature(world: World) -> None:
+    world.offer("12.2", 2, key="unknown")
+    world.refused(world.lab.dolmen("upgrade"), "signature-bad", 5)
+    world.offer("12.3", 3)
+    assert world.lab.dolmen("upgrade").code == 0
+
+
+def test_an_object_that_was_changed_after_signing(world: World) -> None:
+    commit = world.offer("12.2", 2)
+    listed = world.lab.ostree("ls", f"--repo={world.served}", "-C", REF, "/usr/bin/tool").split()
+    name = next(word for word in listed if len(word) == 64)
+    path = world.path(name, "filez")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8] + bytes(8))
+    said = world.lab.dolmen("upgrade")
+    assert said.reason in ("remote-corrupt", "remote-failed")
+    world.refused(said, said.reason, 5)
+    path.write_bytes(whole)
+    changed = world.path(commit, "commit")
+    signed = changed.read_bytes()
+    changed.write_bytes(signed.replace(b"12.2", b"12.3"))
+    world.refused(world.lab.dolmen("upgrade"), "remote-corrupt", 5)
+    changed.write_bytes(signed)
+    assert world.lab.dolmen("upgrade").code == 0
+
+
+def test_an_older_image_correctly_signed(world: World) -> None:
+    world.offer("12.2", 2)
+    assert world.lab.dolmen("upgrade").code == 0
+    ref = world.served / "refs/heads" / REF
+    ref.write_text(world.first + "\n")
+    said = world.lab.dolmen("upgrade")
+    assert (said.reason, said.code) == ("older-image", 12)
+    assert world.lab.dolmen("upgrade", "--check").reason == "older-image"
+    said = world.lab.dolmen("upgrade", "--allow-downgrade")
+    assert said.json["deployment"]["version"] == "12.1"
+
+
+def test_another_branch_s_image_under_this_name(world: World) -> None:
+    other = world.offer("12.2", 2, ref="debian/other")
+    (world.served / "refs/heads" / REF).write_text(other + "\n")
+    world.refused(world.lab.dolmen("upgrade"), "other-ref", 12)
+    assert world.lab.dolmen("rebase", "debian/other").code == 0
+
+
+def test_another_architecture_s(world: World) -> None:
+    world.offer("12.2", 2, architecture="arm64")
+    world.refused(world.lab.dolmen("upgrade"), "other-architecture", 12)
+
+
+def test_a_server_that_is_gone_and_a_ref_that_never_was(world: World) -> None:
+    world.refused(world.lab.dolmen("rebase", "debian/nothing"), "no-ref", 5)
+    said = world.lab.dolmen("rebase", "http://127.0.0.1:9/repo", REF)
+    world.refused(said, "remote-failed", 5)
+
+
+def test_another_key_only_when_it_is_named(world: World, tmp_path: Path) -> None:
+    world.offer("12.2", 2, key="unknown")
+    world.refused(world.lab.dolmen("upgrade"), "signature-bad", 5)
+    key = tmp_path / "unknown.gpg"
+    key.write_text(world.signer.export("unknown"))
+    said = world.lab.dolmen("rebase", world.url, REF, f"--key={key}")
+    assert said.code == 0, said
+    key.unlink()
+    # from now on: only that one
+    world.offer("12.3", 3, key="unknown")
+    assert world.lab.dolmen("upgrade").code == 0
+    world.offer("12.4", 4, key="good")
+    assert world.lab.dolmen("upgrade").reason == "signature-bad"
+
+
+def test_nothing_says_where_from(lab: Lab) -> None:
+    lab.image("12.1")
+    assert lab.dolmen("deploy", REF).code == 0
+    said = lab.dolmen("upgrade")
+    assert (said.reason, said.code) == ("no-update-source", 12)
+    said = lab.dolmen("rebase", "http://127.0.0.1:9/repo", REF)
+    assert (said.reason, said.code) == ("no-key", 12)
+    assert json.loads(said.out)["error"]["hint"]
