@@ -73,6 +73,7 @@ class Machine:
         *,
         firmware: str = "bios",
         memory: int = 1024,
+        processors: int = 2,
         network: bool = False,
         extra: Sequence[str] = (),
     ) -> None:
@@ -80,6 +81,7 @@ class Machine:
         self.scratch = scratch
         self.firmware = firmware
         self.memory = memory
+        self.processors = processors
         self.network = network
         self.extra = tuple(extra)
         self.boot = ""
@@ -233,7 +235,7 @@ class Machine:
             # Whoever kills the test kills the machine too.
             *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
             *("-accel", "tcg,thread=multi", "-machine", "q35"),
-            *("-cpu", "Nehalem", "-smp", "2", "-m", str(self.memory)),
+            *("-cpu", "Nehalem", "-smp", str(self.processors), "-m", str(self.memory)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
             *("-drive", f"file={self.disk.absolute()},if=virtio,cache=writeback,format=qcow2"),
             # Appended, so that several starts of one machine have one log.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -44,3 +45,11 @@ def read(file_system: Path, path: str) -> str:
     argv = ["debugfs", "-R", f"cat {path}", str(file_system)]
     done = subprocess.run(argv, capture_output=True, timeout=60)
     return done.stdout.decode(errors="replace")
+
+
+def link(file_system: Path, path: str) -> str:
+    """Where a symbolic link leads ("": it is none)."""
+    argv = ["debugfs", "-R", f"stat {path}", str(file_system)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    found = re.search(r'Fast link dest: "(.*)"', done.stdout)
+    return found.group(1) if found else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import random
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -99,6 +100,23 @@ class Lab:
         """An `archive` repository with both images, for a web server."""
         return self.directory / "archive"
 
+    def publish_broken(self, part: str) -> str:
+        """Publish the second image with a kernel, or an initramfs, of noise; returns the commit."""
+        overlay = self.directory / f"broken-{part}"
+        (name,) = _ostree(self.repository, "ls", self.second, "/usr/lib/modules").split()[-1:]
+        place = overlay / name.lstrip("/") / part
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(random.Random(part).randbytes(200_000))
+        return _ostree(
+            self.repository,
+            *("commit", f"--branch=test/broken-{part}", f"--tree=ref={self.second}"),
+            *(f"--tree=dir={overlay}", "--owner-uid=0", "--owner-gid=0", "--bootable"),
+            *("--timestamp=@1700000003", f"--add-metadata-string=version=broken {part}"),
+            *("--add-metadata=dolmen.sequence=uint64 1700000003",),
+            *("--add-metadata-string=dolmen.architecture=amd64",),
+            *("--add-metadata-string=dolmen.suite=bookworm",),
+        ).strip()
+
     @contextmanager
     def served(self) -> Iterator[str]:
         """The repository on loopback; returns the URL that a machine sees."""
@@ -157,17 +175,18 @@ def build(dolmen: Dolmen, directory: Path) -> str:
 def publish(store: Path, repository: Path, commit: str, ref: str) -> None:
     """Put a commit of a store into an archive repository, under a ref."""
 
-    def ostree(*arguments: str) -> None:
-        argv = ["ostree", f"--repo={repository}", *arguments]
-        subprocess.run(argv, check=True, timeout=900, capture_output=True)
-
     if not repository.exists():
-        ostree("init", "--mode=archive")
-        ostree("config", "set", "archive.zlib-level", "1")
-        ostree("config", "set", "core.fsync", "false")
-    ostree("pull-local", str(store / "repo"), commit)
-    ostree("refs", f"--create={ref}", "--force", commit)
-    ostree("summary", "-u")
+        _ostree(repository, "init", "--mode=archive")
+        _ostree(repository, "config", "set", "archive.zlib-level", "1")
+        _ostree(repository, "config", "set", "core.fsync", "false")
+    _ostree(repository, "pull-local", str(store / "repo"), commit)
+    _ostree(repository, "refs", f"--create={ref}", "--force", commit)
+    _ostree(repository, "summary", "-u")
+
+
+def _ostree(repository: Path, *arguments: str) -> str:
+    argv = ["ostree", f"--repo={repository}", *arguments]
+    return subprocess.run(argv, check=True, timeout=900, stdout=subprocess.PIPE, text=True).stdout
 
 
 def make(dolmen: Dolmen, directory: Path) -> Lab:

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
 from tests.lib.machines import Machine
 from tests.system.conftest import Start
 from tests.system.lab import REF, Lab
+from tests.system.ways import assert_healthy, point_at, roles, status
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(1800)]
-
-
-def status(machine: Machine) -> dict[str, Any]:
-    value = json.loads(machine.run("dolmen system status --json", 300).strip().splitlines()[-1])
-    assert isinstance(value, dict)
-    return value
-
-
-def roles(machine: Machine) -> dict[str, str]:
-    return {one["role"]: one["commit"] for one in status(machine)["deployments"]}
-
-
-def point_at(machine: Machine, url: str) -> None:
-    """Tell the machine where its next image comes from."""
-    machine.connect()
-    machine.run(f"ostree remote add --force --no-gpg-verify test {url}")
-
-
-def assert_healthy(machine: Machine) -> None:
-    state = machine.try_run("systemctl is-system-running --wait", 300).out.strip()
-    failed = machine.run("systemctl --failed --no-legend --plain")
-    assert (state, failed) == ("running", ""), machine.run("journalctl -b -p warning | tail -50")
 
 
 def assert_debian(machine: Machine) -> None:

@@ -1,0 +1,112 @@
+"""What else may happen to machines: firmware, choices, broken systems, layers, forgetting."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lib import machines
+from tests.lib.machines import Machine
+from tests.system.conftest import Start
+from tests.system.lab import REF, Lab
+from tests.system.ways import assert_healthy, point_at, roles, status
+
+pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
+
+
+def upgraded(lab: Lab, machine: Machine, *, ref: str = REF) -> None:
+    """Stage the other image; it becomes an entry when the machine is restarted."""
+    with lab.served() as url:
+        point_at(machine, url)
+        machine.run(f"dolmen system rebase test:{ref}", 900)
+
+
+def test_two_machines_of_one_image_by_uefi_have_nothing_secret_in_common(
+    lab: Lab, start: Start
+) -> None:
+    reason = machines.missing_uefi()
+    if reason:
+        pytest.skip(reason)
+    own = []
+    for firmware in ("bios", "uefi"):
+        machine = start(firmware=firmware)
+        machine.wait()
+        assert_healthy(machine)
+        there = machine.try_run("test -d /sys/firmware/efi").code == 0
+        assert there == (firmware == "uefi")
+        keys = machine.run("cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f1,2").splitlines()
+        assert len(keys) >= 3
+        own.append((machine.run("cat /etc/machine-id"), *keys))
+        machine.power_off()
+    assert not set(own[0]) & set(own[1])
+
+
+def test_the_old_entry_is_chosen_once(lab: Lab, start: Start) -> None:
+    machine = start(network=True)
+    machine.wait()
+    upgraded(lab, machine)
+    machine.reboot()
+    assert roles(machine)["booted"] == lab.second
+    machine.send("systemctl reboot")
+    machine.choose(1)
+    machine.wait()
+    assert_healthy(machine)
+    assert roles(machine) == {"booted": lab.first, "pending": lab.second}
+    machine.reboot()
+    assert roles(machine)["booted"] == lab.second
+    machine.power_off()
+
+
+@pytest.mark.parametrize("part", ["vmlinuz", "initramfs.img"])
+def test_a_system_that_does_not_start_is_given_up(lab: Lab, start: Start, part: str) -> None:
+    """GRUB refuses what is no kernel; a kernel without an initramfs panics until its tries are up."""
+    broken = lab.publish_broken(part)
+    machine = start(network=True)
+    machine.wait()
+    upgraded(lab, machine, ref=f"test/broken-{part}")
+    machine.reboot(timeout=1200)
+    assert_healthy(machine)
+    assert roles(machine)["booted"] == lab.first
+    (given_up,) = (one for one in status(machine)["deployments"] if one["commit"] == broken)
+    assert given_up["boot"] in ("failed", "on trial")
+    if part != "vmlinuz":
+        assert given_up["boot"] == "failed"
+        assert broken[:12] in machine.run("journalctl -b -o cat -u dolmen-boot-complete")
+        # It stays given up, and something newer has a chance of its own.
+        machine.reboot()
+        assert roles(machine)["booted"] == lab.first
+    upgraded(lab, machine)
+    machine.reboot()
+    assert roles(machine)["booted"] == lab.second
+    machine.power_off()
+
+
+def test_a_layered_package_survives_an_upgrade(lab: Lab, start: Start) -> None:
+    machine = start(network=True, memory=2048)
+    machine.wait()
+    machine.connect()
+    machine.run("dolmen system install sl", 1800)
+    machine.reboot()
+    assert_healthy(machine)
+    assert "ii  sl" in machine.run("dpkg -l sl")
+    upgraded(lab, machine)
+    machine.reboot()
+    assert_healthy(machine)
+    assert machine.run("hello").startswith("Hello")
+    assert "ii  sl" in machine.run("dpkg -l sl")
+    machine.power_off()
+
+
+def test_both_sides_of_an_etc_conflict_are_shown(lab: Lab, start: Start) -> None:
+    machine = start(network=True)
+    machine.wait()
+    machine.run("echo mine >/etc/dolmen-test.conf")
+    upgraded(lab, machine)
+    machine.reboot()
+    assert machine.run("cat /etc/dolmen-test.conf").strip() == "mine"
+    shown = machine.run("dolmen system etc-diff /etc/dolmen-test.conf")
+    assert "mine" in shown
+    assert "two" in shown
+    machine.run("dolmen system reset-etc /etc/dolmen-test.conf")
+    assert machine.run("cat /etc/dolmen-test.conf").strip() == "two"
+    assert status(machine)["deployments"][0]["role"] == "booted"
+    machine.power_off()

@@ -1,0 +1,33 @@
+"""What several tests ask of a machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.lib.machines import Machine
+
+
+def status(machine: Machine) -> dict[str, Any]:
+    """What `dolmen system status --json` says."""
+    value = json.loads(machine.run("dolmen system status --json", 300).strip().splitlines()[-1])
+    assert isinstance(value, dict)
+    return value
+
+
+def roles(machine: Machine) -> dict[str, str]:
+    """The commit of each role, as `status` has it."""
+    return {one["role"]: one["commit"] for one in status(machine)["deployments"]}
+
+
+def point_at(machine: Machine, url: str) -> None:
+    """Tell the machine where its next image comes from."""
+    machine.connect()
+    machine.run(f"ostree remote add --force --no-gpg-verify test {url}")
+
+
+def assert_healthy(machine: Machine) -> None:
+    """Everything was started, and nothing of it has failed."""
+    state = machine.try_run("systemctl is-system-running --wait", 300).out.strip()
+    failed = machine.run("systemctl --failed --no-legend --plain")
+    assert (state, failed) == ("running", ""), machine.run("journalctl -b -p warning | tail -50")
