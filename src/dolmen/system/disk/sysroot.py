@@ -192,8 +192,6 @@ def _configuration(commit: Committed, time: int, own: Mapping[str, Node]) -> Nod
         raise StoreError(
             "the system has no /usr/etc", reason="no-system", hint="dolmen system lint"
         ) from None
-    lock = file(b"", 0o600, mtime=time)
-    etc.entries.setdefault(b".pwd.lock", lock)
     for path, node in own.items():
         place(etc, path, node)
     return etc
@@ -211,11 +209,11 @@ def _repository(root: Node, commit: Committed, *, refspec: str, time: int, confi
     place(repository, f"{below}/{ref}", file(name, mtime=time))
     place(repository, f"refs/heads/ostree/{BOOT_VERSION}/1/0", file(name, mtime=time))
     objects = place(repository, "objects", directory(mtime=time))
-    shelves = [directory(mtime=time) for _ in range(256)]
-    for number, shelf in enumerate(shelves):
-        objects.entries[f"{number:02x}".encode()] = shelf
-    for (checksum, kind), node in commit.objects.items():
-        shelves[int(checksum[:2], 16)].entries[f"{checksum[2:]}.{kind}".encode()] = node
+    for (checksum, kind), node in sorted(commit.objects.items()):
+        shelf = checksum[:2].encode()
+        if shelf not in objects.entries:
+            objects.entries[shelf] = directory(mtime=time)
+        objects.entries[shelf].entries[f"{checksum[2:]}.{kind}".encode()] = node
 
 
 def _pretty_name(commit: Committed) -> str:

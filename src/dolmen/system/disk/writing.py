@@ -65,8 +65,8 @@ class Prepared:
     """A disk that is laid out in full; nothing of the target was touched.
 
     `whole`: bytes of a disk that is there already. Raises StoreError ("object-missing",
-    "object-damaged", "no-kernel", "no-system"), UsageError ("disk-too-small", "filesystem-unsupported")
-    and HostError as the boot loader has it.
+    "object-damaged", "no-kernel", "no-system"), UsageError ("disk-too-small",
+    "filesystem-unsupported") and HostError as the boot loader has it.
     """
 
     def __init__(
