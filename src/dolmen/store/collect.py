@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.store.objects import Objects
+from dolmen.store.reserved import OURS as OURS
 from dolmen.store.roots import LEASES, Needs
 from dolmen.store.running import quarantines_in_use
 from dolmen.store.scratch import settled
@@ -46,8 +47,6 @@ from dolmen.support.files import HALF_WRITTEN, remove_tree, sync_directory
 
 #: Commits before what they point at; an object is whole or absent at any moment.
 KINDS = ("commit", "commitmeta", "dirtree", "dirmeta", "file")
-#: Refs that we make and may remove; any other ref is somebody's root.
-OURS = ("deb", "image", "pyc", "initramfs")
 _GONE = ".gone."
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from gi.repository import Gio, GLib, OSTree
 
-from dolmen.store.collect import OURS
-from dolmen.store.repo.repository import Repository
+from dolmen.store.repo.repository import OURS, Repository
 from dolmen.support.errors import StoreError
 from dolmen.support.locking import locked
 
