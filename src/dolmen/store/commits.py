@@ -49,3 +49,13 @@ def read_commit(data: bytes) -> tuple[dict[str, object], int]:
     metadata = found.get_child_value(0).unpack()
     swapped = found.get_child_value(5).get_uint64()
     return metadata, int.from_bytes(swapped.to_bytes(8, "little"), "big")
+
+
+def decode_metadata(data: bytes) -> dict[str, object]:
+    """The metadata of a commit; raises ValueError where it has a type that has no Python value."""
+    from gi.repository import GLib
+
+    variant = GLib.Variant.new_from_bytes(
+        GLib.VariantType.new(COMMIT_TYPE), GLib.Bytes.new(data), False
+    )
+    return dict(variant.get_child_value(0).unpack())

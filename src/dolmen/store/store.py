@@ -144,6 +144,12 @@ class Store:
             )
         return self._objects.read(checksum)
 
+    def metadata(self, commit: Sha256) -> dict[str, object]:
+        """A commit's metadata by key."""
+        from dolmen.store.commits import decode_metadata
+
+        return decode_metadata(self._objects.read(commit, "commit"))
+
     def has_commit(self, commit: str) -> bool:
         """Whether a commit is there."""
         return self._objects.has(commit, "commit")

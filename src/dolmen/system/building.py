@@ -14,14 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dolmen.image import Conditions, build_tree
-from dolmen.model import Lock, Manifest, Sha256
+from dolmen.model import Lock, Manifest, Sha256, render_lock
 from dolmen.model.digest import digest_text
+from dolmen.model.lock import FILE_NAME as LOCK_NAME
+from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.model.manifest import STAMP
 from dolmen.model.system import System
 from dolmen.store import Image, Store
 from dolmen.support.clock import monotonic
-from dolmen.support.errors import DeclarationError
+from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
+from dolmen.support.files import write_atomic
 from dolmen.system import initramfs, locales
 from dolmen.system.boot.placing import machine_files
 from dolmen.system.tree import (
@@ -62,15 +65,14 @@ def build(
     directory: Path,
     store: Store,
     *,
-    texts: tuple[str, str] | None = None,
     emit: Emit = ignore,
     conditions: Conditions | None = None,
 ) -> SystemImage:
     """Make the system image of a manifest and its lock, or find it made.
 
-    `directory` holds the files that the manifest names; `texts` are manifest and lock as they stand
-    there. Raises DeclarationError ("no-system", "file-missing", "var-unknown", …), and what
-    `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
+    `directory` holds the files that the manifest names, and the manifest itself, whose text the
+    image keeps. Raises DeclarationError ("no-system", "file-missing", "var-unknown", …), StaleError,
+    and what `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
     """
     system = manifest.system
     if system is None:
@@ -79,6 +81,12 @@ def build(
             reason="no-system",
             context=str(directory),
             hint="dolmen init --system (in an empty directory), or add [system] to dolmen.toml",
+        )
+    if lock.inputs != manifest.inputs():
+        raise StaleError(
+            f"{LOCK_NAME} does not answer {MANIFEST_NAME}",
+            context=str(directory),
+            hint="dolmen lock",
         )
     beside = _beside(system, directory)
     key = system_key(lock, manifest, beside)
@@ -89,7 +97,10 @@ def build(
         tree = build_tree(lock, store, emit=emit, conditions=conditions)
         began = monotonic()
         emit(PhaseStarted(Phase.FINISH))
-        made = _finish(lock, system, beside, texts, tree, store, key, emit)
+        made = _finish(lock, manifest, beside, tree, store, emit)
+        # Under both keys: the first build of a lock finds its numbers only by building.
+        if made.key != key:
+            store.record_image(key, Image(made.root, made.commit))
         emit(PhaseFinished(Phase.FINISH, 1, monotonic() - began))
         return made
 
@@ -130,20 +141,23 @@ def version(lock: Lock, number: int) -> str:
 
 def _finish(
     lock: Lock,
-    system: System,
+    manifest: Manifest,
     beside: Mapping[str, bytes],
-    texts: tuple[str, str] | None,
     tree: Image,
     store: Store,
-    key: Sha256,
     emit: Emit,
 ) -> SystemImage:
+    system = manifest.system
+    assert system is not None
     number = sequence(lock, system)
     with store.tree_builder() as builder:
         builder.merge_commit(tree.commit)
-        work = Construction(builder, lock, system, beside, texts or ("", ""))
+        work = Construction(builder, lock, system, beside)
         numbers = _passes(work, tree, store, emit)
         after = replace(lock, users=_pairs(numbers.users), groups=_pairs(numbers.groups))
+        # The image says what it is made from so that building that again gives the same image.
+        key = system_key(after, manifest, beside)
+        work.write(f"{declared.SHARE}/dolmen.lock", render_lock(after))
         image = builder.commit(
             metadata={
                 "ostree.bootable": True,
@@ -189,15 +203,31 @@ def _passes(work: Construction, tree: Image, store: Store, emit: Emit) -> Number
 def _known(store: Store, key: Sha256, lock: Lock) -> SystemImage | None:
     commit = store.resolve(f"system/{key}")
     if commit is None or not store.has_commit(commit):
-        return None
+        recorded = store.image(key)
+        if recorded is None:
+            return None
+        commit = recorded.commit
     numbers = store.file(commit, users.NUMBERS).decode()
     found = store.file(commit, _KERNEL).decode().strip()
-    return SystemImage(key, store.root_of(commit), commit, found, _with(lock, numbers))
+    after = _with(lock, numbers)
+    real = store.metadata(commit).get("dolmen.key", key)
+    return SystemImage(Sha256(str(real)), store.root_of(commit), commit, found, after)
 
 
 def _with(lock: Lock, text: str) -> Lock:
     value = json.loads(text)
     return replace(lock, users=_pairs(value["users"]), groups=_pairs(value["groups"]))
+
+
+def keep_numbers(directory: Path, lock: Lock, image: SystemImage) -> bool:
+    """Write the numbers that a build found into the lock; whether there were any new ones.
+
+    They decide who owns what on the machine's disks, so they are for version control like the rest.
+    """
+    if image.lock == lock:
+        return False
+    write_atomic(directory / LOCK_NAME, render_lock(image.lock))
+    return True
 
 
 def _pairs(numbers: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -208,7 +238,7 @@ def _beside(system: System, directory: Path) -> dict[str, bytes]:
     names = [file.source for file in system.files if file.source is not None]
     names += [system.update.key] if system.update.key else []
     found: dict[str, bytes] = {}
-    for name in names:
+    for name in (MANIFEST_NAME, *names):
         try:
             found[name] = (directory / name).read_bytes()
         except OSError as error:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dolmen.model import Lock, Manifest, Sha256, parse_lock, parse_manifest
+from dolmen.model import Lock, Manifest, Sha256, parse_lock, parse_manifest, render_lock
 from dolmen.store import Store
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
+from dolmen.support.files import write_atomic
 from dolmen.system.boot import BootAssets, assets
 from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.writing import DiskSummary, write_disk
@@ -17,7 +18,7 @@ from dolmen.system.disk.writing import DiskSummary, write_disk
 
 def declared(directory: Path) -> tuple[Manifest, Lock]:
     """What a directory declares; raises DeclarationError ("no-environment", "no-lock",
-    "no-system-declared")."""
+    "no-system")."""
     found = []
     for name, reason, mend in (
         ("dolmen.toml", "no-environment", "init"),
@@ -36,7 +37,7 @@ def declared(directory: Path) -> tuple[Manifest, Lock]:
     if manifest.system is None:
         raise DeclarationError(
             f"{directory / 'dolmen.toml'} declares no system",
-            reason="no-system-declared",
+            reason="no-system",
             hint="add a [system] table: docs/system.md",
         )
     return manifest, parse_lock(found[1])
@@ -77,7 +78,11 @@ def make_disk(
 
     manifest, lock = declared(directory)
     wanted = disk_options(manifest, lock, options)
-    image = building.build(lock, manifest, directory, store, emit=emit)
+    text = (directory / "dolmen.toml").read_text(encoding="utf-8", errors="replace")
+    image = building.build(lock, manifest, directory, store, text=text, emit=emit)
+    if image.lock != lock:
+        # The numbers of users and groups that were found: a later image must not shift them.
+        write_atomic(directory / "dolmen.lock", render_lock(image.lock))
     return write_disk(
         store.path / "repo",
         image,

@@ -17,8 +17,8 @@ from dolmen.support.errors import DeclarationError
 class Construction:
     """One system image in the making.
 
-    `beside`: contents of the files that the manifest names, by their path from there. `texts`:
-    manifest and lock as they go into the image. `tmpfiles`: lines for /usr/lib/tmpfiles.d, by
+    `beside`: contents of the files that the manifest names, and its own, by their path from there.
+    `tmpfiles`: lines for /usr/lib/tmpfiles.d, by
     path, which the passes add to.
     """
 
@@ -26,7 +26,6 @@ class Construction:
     lock: Lock
     system: System
     beside: Mapping[str, bytes] = field(default_factory=dict)
-    texts: tuple[str, str] = ("", "")
     tmpfiles: dict[str, str] = field(default_factory=dict)
     kernel: str = ""
 

@@ -36,8 +36,7 @@ def settle(work: Construction) -> None:
             "AuthorizedKeysFile .ssh/authorized_keys /usr/lib/dolmen/authorized-keys/%u\n",
         )
     work.write(KERNEL_ARGUMENTS, " ".join(system.kernel_arguments) + "\n")
-    work.write(f"{SHARE}/dolmen.toml", work.texts[0])
-    work.write(f"{SHARE}/dolmen.lock", work.texts[1])
+    work.builder.add_file(f"{SHARE}/dolmen.toml", work.beside["dolmen.toml"])
     for file in system.files:
         _place(work, file)
 

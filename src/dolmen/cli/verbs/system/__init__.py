@@ -10,6 +10,7 @@ from dolmen.cli.options import common
 #: Verb -> (module here, one line of help), in the order of the help: what makes images first, then
 #: what a machine does.
 VERBS: dict[str, tuple[str, str]] = {
+    "build": ("build", "Make the system image that the manifest declares"),
     "image": ("image", "Write a disk image that boots"),
     "install": (
         "install",
