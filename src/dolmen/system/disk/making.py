@@ -78,8 +78,7 @@ def make_disk(
 
     manifest, lock = declared(directory)
     wanted = disk_options(manifest, lock, options)
-    text = (directory / "dolmen.toml").read_text(encoding="utf-8", errors="replace")
-    image = building.build(lock, manifest, directory, store, text=text, emit=emit)
+    image = building.build(lock, manifest, directory, store, emit=emit)
     if image.lock != lock:
         # The numbers of users and groups that were found: a later image must not shift them.
         write_atomic(directory / "dolmen.lock", render_lock(image.lock))
