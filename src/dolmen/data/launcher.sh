@@ -98,6 +98,18 @@ if [ $# -eq 0 ]; then
     set -- "$dolmen_shell"
 fi
 dolmen_command=$1
+
+# Files of the image share their inodes with the store and have the time 0: another one means that
+# somebody wrote there from outside. Looked at is what starts now; `dolmen fsck` looks at all.
+if [ @WATCHING@ ]; then
+    for dolmen_file in @TREE@"$dolmen_command" @TREE@/usr/bin/"$dolmen_command" \
+        @TREE@/usr/sbin/"$dolmen_command" @TREE@/usr/games/"$dolmen_command" @WATCHED@; do
+        if [ "$dolmen_file" -nt "$dolmen_host/@STAMP@" ] && [ ! -L "$dolmen_file" ]; then
+            echo "dolmen: somebody wrote to $dolmen_file; type: dolmen repair" >&2
+            exit 125
+        fi
+    done
+fi
 if [ -t 0 ]; then
     trap '' INT QUIT
     case $1 in

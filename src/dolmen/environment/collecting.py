@@ -38,7 +38,8 @@ class Policy:
     `keep`: the newest so many generations of each directory stay, whatever their age. `free`: stop
     giving up generations, oldest first, once so many bytes will be freed. `grace`: of what is
     cheap to make again. `dead_roots`: of directories that are gone. `shells`: of ad-hoc
-    environments. `only`: give up generations of this directory alone.
+    environments. `quarantine`: of what repairs have replaced. `only`: give up generations of this
+    directory alone.
     """
 
     older_than: float | None = None
@@ -47,6 +48,7 @@ class Policy:
     grace: float = 7 * DAY
     dead_roots: float = 30 * DAY
     shells: float = EXPIRY_SECONDS
+    quarantine: float = 30 * DAY
     keep_debs: bool = True
     only: Path | None = None
 
@@ -108,7 +110,7 @@ def collect_garbage(
         collected = collect(
             store.path,
             needs,
-            Rules(policy.grace, policy.keep_debs),
+            Rules(policy.grace, policy.quarantine, policy.keep_debs),
             in_use=trees_in_use,
             dry_run=dry_run,
             emit=emit,

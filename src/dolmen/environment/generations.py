@@ -279,7 +279,7 @@ def sweep(environment: Environment) -> None:
     """Remove what killed commands left; only with the environment's lock held."""
     for number in unborn(environment):
         remove_tree(directory_of(environment, number))
-    ours = [environment.generations, environment.state]
+    ours = [environment.generations, environment.state, environment.state / "trials"]
     ours += [directory_of(environment, number) for number in numbers(environment)]
     for directory in ours:
         with contextlib.suppress(FileNotFoundError):

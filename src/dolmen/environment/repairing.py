@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dolmen.environment import generations
-from dolmen.environment.checking import Report, check
+from dolmen.environment.checking import Report, check, damaged
 from dolmen.environment.layout import Environment
 from dolmen.environment.needs import NeedsReader, needs_of
 from dolmen.image import build as build_image
 from dolmen.image import image_key
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.store import Image, Store
+from dolmen.store.collect import quarantines
 from dolmen.store.fsck import Fault, file_digest
 from dolmen.store.mending import Mender
 from dolmen.store.reading import Reading
 from dolmen.store.realised import check_tree
 from dolmen.store.roots import Lease, root_name
+from dolmen.store.running import quarantines_in_use
 from dolmen.store.usage import ObjectName
 from dolmen.support.errors import DolmenError, PackageError
 from dolmen.support.events import Emit, ignore
-from dolmen.support.files import symlink_atomic
+from dolmen.support.files import remove_tree, symlink_atomic
 
 Build = Callable[[Lock, Store, Emit], Image]
 #: Faults of an object that its content does not suffer from.
@@ -58,24 +60,30 @@ class Repaired:
 
 
 def repair(
-    store: Store, *, dry_run: bool = False, emit: Emit = ignore, build: Build | None = None
+    store: Store,
+    *,
+    dry_run: bool = False,
+    peers: Sequence[str] = (),
+    emit: Emit = ignore,
+    build: Build | None = None,
 ) -> Repaired:
     """Mend the store and its environments; safe to interrupt, and to begin again.
 
-    `build` makes an image in another store (the tests have their own). Raises BusyError,
-    StoreError ("store-full" …); what cannot be mended is no error here.
+    `peers`: paths or addresses of other stores and repositories. `build` makes an image in another
+    store (the tests have their own). Raises BusyError, StoreError ("store-full" …); what cannot be
+    mended is no error here.
     """
     with store.locked("store", shared=False, emit=emit):
         report = check(store, emit=emit)
         if report.whole:
             return Repaired()
         if dry_run:
-            plan = [(fault, _plan(store, report, fault)) for fault in report.faults]
+            plan = [(fault, _plan(store, report, fault, peers)) for fault in report.faults]
             return Repaired(report.faults, report.faults, plan=plan)
         first, reasons, quarantine, rounds = report.faults, [], [], 0
         while True:
             with store.scratch() as work:
-                attempt = _Repair(store, report, work, emit, build or _build)
+                attempt = _Repair(store, report, work, emit, build or _build, peers)
                 attempt.run()
             reasons += attempt.reasons
             quarantine += [attempt.mender.quarantine] if attempt.mender.quarantine else []
@@ -94,16 +102,45 @@ def repair(
     )
 
 
+def forget(store: Store, *, emit: Emit = ignore) -> int:
+    """Delete what repairs have put aside, if all is well; how many repairs that were.
+
+    What a program runs from stays. Raises StoreError ("store-damaged"), BusyError.
+    """
+    with store.locked("store", shared=False, emit=emit):
+        waiting = quarantines(store.path)
+        if not waiting:
+            return 0
+        report = check(store, emit=emit)
+        if not report.whole:
+            raise damaged(report)
+        used = quarantines_in_use()
+        gone = [path for path in waiting if path.name not in used]
+        for path in gone:
+            remove_tree(path)
+    return len(gone)
+
+
 def _build(lock: Lock, store: Store, emit: Emit) -> Image:
     return build_image(lock, store, emit=emit)
 
 
 class _Repair:
-    def __init__(self, store: Store, report: Report, work: Path, emit: Emit, build: Build) -> None:
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        work: Path,
+        emit: Emit,
+        build: Build,
+        peers: Sequence[str],
+    ) -> None:
         self.store = store
         self.report = report
         self.emit: Emit = emit
         self.build = build
+        self.peers = peers
+        self.work = work
         self.spare = Store.open(work / "spare")
         self.mender = Mender(store, work)
         self.reasons: list[str] = []
@@ -125,6 +162,7 @@ class _Repair:
         self.mend_directories()
         self.in_place()
         self.from_trees()
+        self.from_peers()
         self.from_debs()
         self.from_locks()
         self.mend_refs()
@@ -160,6 +198,24 @@ class _Repair:
                         candidates.append(found)
                         break
         self._mended(self.mender.put(candidates))
+
+    def from_peers(self) -> None:
+        """The very objects, from whoever has them; directories that come bring their children."""
+        from dolmen.environment.peering import open_peer
+
+        for number, name in enumerate(self.peers):
+            if not self.bad:
+                return
+            with self._trying(f"peer {name}"):
+                peer = open_peer(name, self.work / f"peer-{number}")
+                asked: set[ObjectName] = set()
+                while wanted := {n for n in self.bad if n[1] != "commitmeta"} - asked:
+                    asked |= wanted
+                    there = [(n, peer.file(n, self.work)) for n in sorted(wanted)]
+                    mended = self.mender.put([(n, str(path)) for n, path in there if path])
+                    self._mended(mended)
+                    for lost in self.mender.lost_below(mended):
+                        self.bad[lost] = Fault("object", "missing", ".".join(lost))
 
     def from_debs(self) -> None:
         """Import the packages again that suffer."""
@@ -388,13 +444,15 @@ def _reasons(report: Report) -> list[str]:
     return found
 
 
-def _plan(store: Store, report: Report, fault: Fault) -> str:
+def _plan(store: Store, report: Report, fault: Fault, peers: Sequence[str]) -> str:
     """What would be tried, in a few words; nothing is fetched to find out."""
     if fault.part == "object":
         if fault.what in _BESIDE:
             return "set right in place"
         if not fault.refs:
             return "put aside: nobody needs it"
+        if peers:
+            return f"ask {peers[0]}" + (f" and {len(peers) - 1} more" if peers[1:] else "")
     if fault.part in ("object", "ref", "package", "deb"):
         debs = [ref[4:] for ref in fault.refs if ref.startswith("deb/")]
         locked = {p.sha256 for lock, _ in report.locks for p in lock.packages}

@@ -16,12 +16,14 @@ from dolmen.sandbox.seccomp import runtime_filter
 from dolmen.support.files import write_atomic
 
 FILTER, CONFINED_FILTER = "filter", "filter-confined"
+#: A file with the time that all files of a realised tree have.
+STAMP = "made"
 #: Shells of an image, the best first.
 _SHELLS = ("/bin/bash", "/bin/sh")
 
 
 def host_files(directory: Path, tree: Path) -> None:
-    """Write `passwd`, `group` and the filters for the calling user into `directory` (made here).
+    """Write `passwd`, `group`, the filters and the stamp for the calling user into `directory`.
 
     Raises HostError ("unsupported-architecture"), OSError.
     """
@@ -51,6 +53,8 @@ def host_files(directory: Path, tree: Path) -> None:
     write_atomic(directory / "group", groups)
     write_atomic(directory / FILTER, runtime_filter())
     write_atomic(directory / CONFINED_FILTER, runtime_filter(confined=True))
+    write_atomic(directory / STAMP, b"")
+    os.utime(directory / STAMP, (0, 0))
 
 
 def image_shell(tree: Path, wanted: str) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from dolmen.sandbox.hostfiles import CONFINED_FILTER, FILTER, image_shell
+from dolmen.sandbox.hostfiles import CONFINED_FILTER, FILTER, STAMP, image_shell
 from dolmen.sandbox.kernel import FIX_DEVICES, KERNEL_FILES
-from dolmen.sandbox.layout import has_locales, has_regular, tree_options
+from dolmen.sandbox.layout import has_locales, has_regular, inner_path, tree_options
 from dolmen.sandbox.mountpoints import FROM_HOST, FROM_HOST_CONFINED
 from dolmen.sandbox.quoting import is_variable, label, quote, words
 from dolmen.support.errors import DeclarationError
@@ -24,6 +24,13 @@ from dolmen.support.errors import DeclarationError
 IMAGE_PATH = (
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games"
 )
+
+#: What nearly every command starts with; links are followed inside the image.
+_WATCHED = (
+    *("/usr/bin/sh", "/usr/bin/bash", "/usr/bin/env", "/usr/bin/setpriv", "/usr/bin/perl"),
+    *("/usr/bin/python3", "/etc/ld.so.cache", "/etc/ld.so.preload"),
+)
+_LOADERS = ("usr/lib/*/libc.so.6", "usr/lib*/ld-linux*", "usr/lib/*/ld-linux*")
 
 #: Where aliases are shown inside.
 ALIASES = "/run/dolmen/aliases"
@@ -58,7 +65,8 @@ def launcher(
     `persist` maps directories inside to those of the host that are shown there, writable.
 
     The script exits with the command's code, 128+N when a signal N ended it, 126 and 127 as sh
-    does, 125 when it could not be entered, 2 on bad usage. Raises OSError when the tree cannot be
+    does, 125 when it could not be entered (also where somebody wrote to the command, or to what
+    starts with it), 2 on bad usage. Raises OSError when the tree cannot be
     read, DeclarationError ("bad-variable", "bad-text").
     """
     tree = tree.absolute()
@@ -74,6 +82,7 @@ def launcher(
     if store is None:
         store = tree.parent.parent if tree.parent.name == "trees" else tree
     path = f"{IMAGE_PATH}:{ALIASES}" if aliases else IMAGE_PATH
+    watched = _watched(tree)
     kept = {inside: str(outside) for inside, outside in sorted((persist or {}).items())}
     values = {
         "TREE": quote(str(tree)),
@@ -109,6 +118,9 @@ def launcher(
             word for inside, outside in kept.items() for word in ("--bind", outside, inside)
         ),
         "PERSIST_MISSING": "".join(f" || [ ! -d {quote(outside)} ]" for outside in kept.values()),
+        "WATCHING": "yes" if watched else "''",
+        "WATCHED": words(str(path) for path in watched),
+        "STAMP": STAMP,
         "KERNEL_FILES": words(KERNEL_FILES),
         "FIX_DEVICES": FIX_DEVICES,
         "FILTER": FILTER,
@@ -117,6 +129,15 @@ def launcher(
     }
     text = files("dolmen").joinpath("data/launcher.sh").read_text(encoding="utf-8")
     return re.sub(r"@([A-Z_]+)@", lambda match: values[match[1]], _stripped(text))
+
+
+def _watched(tree: Path) -> list[Path]:
+    """Files that are looked at before every command; none where the tree is not the store's."""
+    names = [*_WATCHED]
+    names += [f"/{path.relative_to(tree)}" for place in _LOADERS for path in tree.glob(place)]
+    found = dict.fromkeys(inner_path(tree, name) for name in names)
+    there = [path for path in found if path is not None and path.is_file()]
+    return sorted(there) if all(path.stat().st_mtime_ns == 0 for path in there) else []
 
 
 def _from_host(paths: list[str]) -> list[str]:

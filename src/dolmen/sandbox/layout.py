@@ -119,3 +119,23 @@ def has_locales(tree: Path) -> bool:
     except OSError:
         return False
     return any(name.lower() not in {"c.utf8", "c.utf-8"} for name in names)
+
+
+def inner_path(tree: Path, inside: str) -> Path | None:
+    """Where a path of the image lies outside, links followed as they lead inside; None: nowhere."""
+    waiting = [part for part in reversed(inside.split("/")) if part]
+    path, hops = tree, 0
+    while waiting:
+        part = waiting.pop()
+        if part == "..":
+            path = tree if path == tree else path.parent
+            continue
+        path = path / part
+        if path.is_symlink():
+            hops += 1
+            target = os.readlink(path)
+            if hops > 40:
+                return None
+            path = tree if target.startswith("/") else path.parent
+            waiting += [one for one in reversed(target.split("/")) if one not in ("", ".")]
+    return path if path.exists() else None

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 
 from dolmen.store.objects import Attributes, Objects
+from dolmen.support.errors import StoreError
 
 #: What links to objects cannot have, by path ("." for the root): copies wait to be given it.
 Wanted = dict[str, Attributes]
@@ -22,21 +23,30 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def checkout(
-    objects: Objects, tree: str, meta: str, destination: Path, *, wanted: Wanted | None = None
+    objects: Objects,
+    tree: str,
+    meta: str,
+    destination: Path,
+    *,
+    wanted: Wanted | None = None,
+    damaged: bool = False,
 ) -> None:
     """Make `destination`, which must not exist, from a dirtree and its dirmeta. Not durable.
 
     All is ours, with the modes of the repository's files. With `wanted`, whatever should have other
     owners, modes or extended attributes becomes a copy and is noted there; who has the ids mapped
-    can give them afterwards. Raises OSError, and StoreError ("object-missing", "object-damaged").
+    can give them afterwards. What somebody wrote to is read again, and refused where it is damaged
+    (but not with `damaged`: to mend what can be). Raises OSError, and StoreError
+    ("object-missing", "object-damaged").
     """
-    _Checkout(objects, wanted).directory(tree, meta, os.fspath(destination), "")
+    _Checkout(objects, wanted, damaged).directory(tree, meta, os.fspath(destination), "")
 
 
 class _Checkout:
-    def __init__(self, objects: Objects, wanted: Wanted | None) -> None:
+    def __init__(self, objects: Objects, wanted: Wanted | None, damaged: bool) -> None:
         self.objects = objects
         self.wanted = wanted
+        self.damaged = damaged
 
     def directory(self, tree: str, meta: str, path: str, name: str) -> None:
         objects = self.objects
@@ -71,6 +81,8 @@ class _Checkout:
             os.utime(path, (0, 0), follow_symlinks=False)
             return
         source = objects.path(checksum, "file")
+        if not self.damaged:
+            _refuse_written(objects, checksum, source)
         if not is_plain:
             _copy(source, path)
             return
@@ -81,6 +93,23 @@ class _Checkout:
             if error.errno != errno.EMLINK:
                 raise
             _copy(source, path)
+
+
+def _refuse_written(objects: Objects, checksum: str, source: str) -> None:
+    """An object that somebody wrote to (through a tree, say) is read again before it spreads."""
+    try:
+        if os.lstat(source).st_mtime_ns == 0:
+            return
+    except FileNotFoundError:
+        return  # told where it is linked
+    from dolmen.store.examining import examine
+
+    if examine(objects, checksum, "file") == "content":
+        raise StoreError(
+            f"the file object {checksum} is damaged: somebody wrote to it",
+            reason="object-damaged",
+            hint="dolmen repair",
+        )
 
 
 def _copy(source: str, path: str) -> None:

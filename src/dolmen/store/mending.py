@@ -21,7 +21,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dolmen.store.examining import disk_mode, examine, examine_path
-from dolmen.store.objects import XATTR, Objects, file_header, root_checksum
+from dolmen.store.objects import (
+    XATTR,
+    Attributes,
+    Objects,
+    decode_attributes,
+    file_header,
+    full_header,
+    root_checksum,
+)
 from dolmen.store.reading import Reading
 from dolmen.store.store import Store
 from dolmen.store.transaction import sync_file_system
@@ -95,6 +103,12 @@ class Mender:
         return examine(self.objects, checksum, kind) == ""
 
     def _attribute(self, path: str, checksum: str, mode: int) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            whole = decode_attributes(os.getxattr(path, XATTR))
+            if (whole.uid or whole.gid or whole.xattrs) and _is(path, whole, checksum):
+                os.chmod(path, whole.disk_mode)
+                os.utime(path, (0, 0))
+                return
         candidates = [stat.S_IFREG | m for m in (mode & 0o777, *_USUAL)]
         candidates.append(stat.S_IFLNK | 0o777)
         with contextlib.suppress(OSError):
@@ -131,6 +145,20 @@ class Mender:
         if good:
             sync_file_system(self.store.path)
         return {name for name, _ in good}
+
+    def lost_below(self, names: Iterable[ObjectName]) -> set[ObjectName]:
+        """What commits and directories that have come refer to, and is missing here or damaged."""
+        reading = Reading(self.objects)
+        found: set[ObjectName] = set()
+        for checksum, kind in names:
+            if kind == "commit" and (commit := reading.commit(checksum)) is not None:
+                found |= {(commit.meta, "dirmeta"), (commit.tree, "dirtree")}
+            elif kind == "dirtree" and (tree := reading.tree(checksum)) is not None:
+                found |= {(file, "file") for file in tree.files.values()}
+                for child, meta in tree.dirs.values():
+                    found |= {(child, "dirtree"), (meta, "dirmeta")}
+        # Content was examined already, whoever needs it; what was out of sight was not.
+        return {name for name in found if not self.objects.has(*name)}
 
     def copy(self, path: str, checksum: str) -> tuple[ObjectName, str] | None:
         """A candidate for `put` from a file of a realised tree, if its content is right."""
@@ -210,7 +238,7 @@ class Mender:
 
         found = self.objects.commit(commit)
         fresh = self._work / f"tree-{secrets.token_hex(6)}"
-        checkout(self.objects, found.tree, found.meta, fresh)
+        checkout(self.objects, found.tree, found.meta, fresh, damaged=True)
         sync_file_system(self.store.path)
         final = self.store.trees / root
         if os.path.lexists(final):
@@ -238,16 +266,20 @@ def _exchange(one: Path, two: Path) -> bool:
 
 
 def _hashes_to(path: str, mode: int, checksum: str) -> bool:
+    return _is(path, Attributes(mode), checksum)
+
+
+def _is(path: str, attributes: Attributes, checksum: str) -> bool:
     with open(path, "rb") as stream:
-        if stat.S_ISLNK(mode):
+        if stat.S_ISLNK(attributes.mode):
             target = stream.read(1 << 16)
             if target[-1:] != b"\0":
                 return False
-            header = file_header(mode, target[:-1].decode(errors="surrogateescape"))
+            header = full_header(attributes, target[:-1].decode(errors="surrogateescape"))
             return hashlib.sha256(header).hexdigest() == checksum
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(attributes.mode):
             return False
-        hashed = hashlib.sha256(file_header(mode))
+        hashed = hashlib.sha256(full_header(attributes))
         while piece := stream.read(_PIECE):
             hashed.update(piece)
     return hashed.hexdigest() == checksum

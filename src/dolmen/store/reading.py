@@ -48,12 +48,19 @@ class Reading:
         """Every object that the commits need, as far as can be told."""
         found: set[ObjectName] = set()
         waiting: list[str] = []
-        for checksum in commits:
+        history = list(commits)
+        while history:
+            checksum = history.pop()
+            if (checksum, "commit") in found:
+                continue
             found.add((checksum, "commit"))
             commit = self.commit(checksum)
             if commit is not None:
                 found |= {(commit.meta, "dirmeta"), (commit.tree, "dirtree")}
                 waiting.append(commit.tree)
+                # A branch of a person's own has a history; its beginning may be elsewhere.
+                if commit.parent is not None and self.objects.has(commit.parent, "commit"):
+                    history.append(commit.parent)
         seen: set[str] = set()
         while waiting:
             checksum = waiting.pop()

@@ -14,20 +14,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _TREE = re.compile(rb"trees/(?:\.gone\.)?([0-9a-f]{64})(?![0-9a-f])")
+_QUARANTINE = re.compile(rb"quarantine/([0-9a-f]{12})(?![0-9a-f])")
 _TEXTS = ("maps", "cmdline", "environ")
 _LINKS = ("exe", "cwd", "root")
 
 
 def trees_in_use(proc: Path = Path("/proc")) -> frozenset[str]:
     """The root checksums of all trees, of whatever store, that some process uses."""
+    return _found(_TREE, proc)
+
+
+def _found(pattern: re.Pattern[bytes], proc: Path) -> frozenset[str]:
     found: set[bytes] = set()
     namespaces: set[str] = set()
     own = str(os.getpid())
     for name in os.listdir(proc):
         if name.isdigit() and name != own:
             for text in _traces(os.path.join(proc, name), namespaces):
-                found.update(_TREE.findall(text))
+                found.update(pattern.findall(text))
     return frozenset(checksum.decode() for checksum in found)
+
+
+def quarantines_in_use(proc: Path = Path("/proc")) -> frozenset[str]:
+    """The names of what repairs have put aside, of whatever store, that some process uses."""
+    return _found(_QUARANTINE, proc)
 
 
 def _traces(directory: str, namespaces: set[str]) -> Iterator[bytes]:

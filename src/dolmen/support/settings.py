@@ -52,6 +52,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _words(text: str) -> str:
+    words = text.split()
+    if not words or any(not word.isprintable() for word in words):
+        raise ValueError(f"{text[:80]!r} names no peer")
+    return " ".join(words)
+
+
 def _uri(text: str) -> str:
     if not _URI.fullmatch(text.strip()):
         raise ValueError(f"{text[:80]!r} is no http, https or file URI")
@@ -84,6 +91,8 @@ KEYS: Mapping[str, Key] = {
             _duration,
         ),
         Key("gc.shells", "7d", "Age at which unused ad-hoc environments go.", _duration),
+        Key("gc.quarantine", "30d", "Age at which goes what repairs have replaced.", _duration),
+        Key("peers", None, "repair: stores and repositories to ask, apart by spaces.", _words),
     )
 }
 

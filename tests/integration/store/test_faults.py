@@ -8,7 +8,6 @@ them, which takes an hour.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from tests.lib.faults.disks import Disk, Memory
 from tests.lib.faults.tracing import (
     CHANGING,
     GROWING,
@@ -109,7 +110,8 @@ class Proof(Generic[W]):
             fault = signalled(call, name)
             code = self.attempt(fault, CHANGING).code
             # It may come too late to be heeded; SIGPIPE alone is nothing to heed.
-            assert code in (0, 128 + signal.Signals[name]), (self.case.name, fault.name, code)
+            number = signal.Signals[name]
+            assert code in (0, 128 + number, -number), (self.case.name, fault.name, code)
 
     def attempt(self, fault: Fault, names: tuple[str, ...]) -> Ended:
         """From the beginning, with this fault; then judge."""
@@ -119,6 +121,40 @@ class Proof(Generic[W]):
         self.judge(ended, f"{self.case.name}: {fault.name}")
         return ended
 
+    def cuts(self, disk: Disk, most: int) -> None:
+        """The power goes: right after success, and right after a kill."""
+        self.world.reset()
+        disk.settle()
+        ended = self.world.run(*self.case.words)
+        disk.cut()
+        disk.again()
+        self.judge(ended, f"{self.case.name}: power cut after success")
+        for _position, call in self._points(most, CHANGING):
+            fault = kill(call)
+            self.world.reset()
+            disk.settle()
+            ended, _ = self.world.traced(*self.case.words, names=CHANGING, fault=fault)
+            disk.cut()
+            disk.again()
+            self.judge(ended, f"{self.case.name}: {fault.name}, and power cut")
+
+    def fills(self, memory: Memory, parts: Sequence[float]) -> None:
+        """The disk is full in bytes, then in inodes, when a part of what is needed is written."""
+        self.world.reset()
+        before = memory.used()
+        self.world.ok(*self.case.words)
+        needed = [max(0, after - b) for after, b in zip(memory.used(), before, strict=True)]
+        for part in parts:
+            for number, name in enumerate(("room", "inodes")):
+                self.world.reset()
+                memory.limit(**{name: int(needed[number] * part)})
+                try:
+                    ended = self.world.run(*self.case.words)
+                finally:
+                    memory.limit()
+                self.tried += 1
+                self.judge(ended, f"{self.case.name}: {part} of the {name} that it needs")
+
     def judge(self, ended: Ended, where: str) -> None:
         """Everything that must hold after a fault."""
         where = f"{where}; it ended with {ended.code}: {ended.err.strip()[-2000:]}"
@@ -127,7 +163,8 @@ class Proof(Generic[W]):
         if ended.code == 0:
             assert now == self.new, f"{where}\nsuccess, and not done: {difference(now, self.new)}"
         assert ended.code not in _DEFECTS, where
-        assert "Traceback" not in ended.err, where
+        # What Python says of a signal that came while an object was taken apart is no failure.
+        assert "Traceback" not in ended.err.split("Exception ignored in")[0], where
         again = self.world.run(*(self.case.again or self.case.words))
         allowed = self.case.repeats if now == self.new else (0, *self.case.repeats)
         assert again.code in allowed, f"{where}\nand then {again}"

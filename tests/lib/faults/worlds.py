@@ -103,7 +103,7 @@ class World(ABC):
         self, *arguments: str, names: tuple[str, ...], fault: Fault | None = None
     ) -> tuple[Ended, list[Call]]:
         """Run it under strace, with a fault or only to record its calls."""
-        log = self.base / ".log"
+        log = self.zygote.scratch / "log"
         with self._child(arguments) as child:
             ended = run_traced(child, log, names=names, fault=fault, timeout=_TIMEOUT)
         calls = read_calls(log)

@@ -17,11 +17,14 @@ import pkgutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from dolmen.support.files import remove_tree
 
 ROOT = Path(__file__).resolve().parents[3]
 _PR_SET_PTRACER = 0x59616D61
@@ -48,6 +51,8 @@ class Zygote:
     """The server, as its client sees it; use it as a context manager."""
 
     def __init__(self) -> None:
+        #: For what is written about commands: not where they work, as that may be full.
+        self.scratch = Path(tempfile.mkdtemp(prefix="dolmen-zygote-"))
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.lib.faults.zygote"],
             stdin=subprocess.PIPE,
@@ -77,13 +82,14 @@ class Zygote:
             self._server.wait(10)
         assert self._server.stdout is not None
         self._server.stdout.close()
+        remove_tree(self.scratch)
 
     @contextlib.contextmanager
     def child(
         self, target: str, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]
     ) -> Iterator[Child]:
         """A child that waits to begin `target` ("module:function") with these arguments."""
-        written = [cwd.parent / f".{name}.{os.getpid()}" for name in ("out", "err")]
+        written = [self.scratch / name for name in ("out", "err")]
         wish = {
             "target": target,
             "arguments": list(arguments),

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from dolmen.environment import Environment, generations, install
 from dolmen.environment.checking import check
-from dolmen.environment.repairing import Repaired, repair
+from dolmen.environment.collecting import Policy, collect_garbage
+from dolmen.environment.peering import named_peers
+from dolmen.environment.repairing import Repaired, forget, repair
 from dolmen.model import Lock, parse_spec
 from dolmen.store import Image, Store
-from dolmen.support.errors import ArchiveError
+from dolmen.support.errors import ArchiveError, StoreError
 from dolmen.support.events import Emit
+from dolmen.support.files import remove_tree
+from dolmen.support.run import run, spawn
 from tests.lib.damage import StoreBackend, build
 from tests.unit.store.conftest import store_dir
 
@@ -263,3 +270,132 @@ def test_a_store_without_environments(store: Store, whole: Environment) -> None:
     assert mend(store).left == []
     after = everything(store)
     assert after == {n: c for n, c in before.items() if not n.startswith("roots/")}
+
+
+# Peers
+
+
+@pytest.fixture
+def alone(store: Store, whole: Environment, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store whose .debs are gone and whose archive does not answer."""
+
+    def unreachable(*_given: object, **_named: object) -> None:
+        raise ArchiveError("no network", reason="fetch-failed")
+
+    monkeypatch.setattr("dolmen.archive.fetch", unreachable)
+    for deb in store.debs.iterdir():
+        deb.unlink()
+    return store
+
+
+def fails(lock: Lock, spare: Store, emit: Emit) -> Image:
+    raise ArchiveError("no network", reason="fetch-failed")
+
+
+def without_objects(store: Store) -> None:
+    for path in objects(store):
+        path.unlink()
+    for tree in list(store.trees.iterdir()):
+        remove_tree(tree)
+
+
+def copy_of(repo: Path, target: Path, mode: str) -> Path:
+    """The same commits in a repository of another mode, by the program `ostree`."""
+    for words in (["init", f"--mode={mode}"], ["pull-local", str(repo)]):
+        assert run(["ostree", f"--repo={target}", *words], timeout=60).ok
+    return target
+
+
+@pytest.mark.parametrize("mode", ["store", "bare-user", "archive", "bare-user-only"])
+def test_a_peer_gives_the_very_objects(alone: Store, tmp_path: Path, mode: str) -> None:
+    before = everything(alone)
+    if mode == "store":
+        peer = tmp_path / "other"
+        shutil.copytree(alone.path, peer, symlinks=True)
+    else:
+        peer = copy_of(alone.path / "repo", tmp_path / "other", mode)
+    without_objects(alone)
+    assert not repair(alone, build=fails).whole
+    planned = repair(alone, dry_run=True, peers=[str(peer)], build=fails)
+    assert any("ask" in action for _, action in planned.plan)
+    found = repair(alone, peers=[str(peer)], build=fails)
+    assert found.left == [], found.reasons
+    assert everything(alone) == before
+
+
+def test_a_peer_that_is_served(alone: Store, tmp_path: Path) -> None:
+    before = everything(alone)
+    served = copy_of(alone.path / "repo", tmp_path / "served", "archive")
+    without_objects(alone)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        wrong = repair(alone, peers=[f"{address}/nowhere"], build=fails)
+        assert any("no repository" in reason for reason in wrong.reasons)
+        found = repair(alone, peers=[address], build=fails)
+        server.shutdown()
+    assert found.left == [], found.reasons
+    assert everything(alone) == before
+
+
+def test_a_peer_is_not_believed(alone: Store, tmp_path: Path) -> None:
+    """What is damaged there does not come here, and the next peer is asked."""
+    before = everything(alone)
+    liar, honest = tmp_path / "liar", tmp_path / "honest"
+    for peer in (liar, honest):
+        shutil.copytree(alone.path / "repo", peer, symlinks=True)
+    for path in liar.rglob("objects/*/*"):
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes() + b"x")
+    without_objects(alone)
+    assert not repair(alone, peers=[str(liar)], build=fails).whole
+    assert objects(alone) == []
+    found = repair(alone, peers=[str(liar), str(honest)], build=fails)
+    assert found.left == [], found.reasons
+    assert everything(alone) == before
+
+
+def test_peers_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOLMEN_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text('peers = "/a https://b/repo"\n')
+    monkeypatch.chdir(tmp_path)
+    assert named_peers(["here", "/a"]) == (str(tmp_path / "here"), "/a", "https://b/repo")
+
+
+# What was replaced
+
+
+def test_forgetting_what_was_replaced(store: Store, whole: Environment) -> None:
+    assert forget(store) == 0
+    path = next(path for path in objects(store) if path.suffix == ".dirtree")
+    path.write_bytes(b"damaged")
+    mend(store)
+    path.write_bytes(b"damaged again")
+    with pytest.raises(StoreError) as caught:
+        forget(store)
+    assert caught.value.reason == "store-damaged"
+    assert len(list((store.path / "quarantine").iterdir())) == 1
+    mend(store)
+    (held, other) = sorted((store.path / "quarantine").iterdir())
+    with next(held.iterdir()).open("rb"):
+        # A process of its own: one's own descriptors do not count.
+        with spawn(["sleep", "60"], cwd=held):
+            assert forget(store) == 1
+        assert held.is_dir()
+        assert not other.exists()
+    assert forget(store) == 1
+    assert check(store).whole
+
+
+def test_the_collector_removes_what_was_replaced_long_ago(store: Store, whole: Environment) -> None:
+    path = next(path for path in objects(store) if path.suffix == ".dirtree")
+    path.write_bytes(b"damaged")
+    mend(store)
+    (place,) = (store.path / "quarantine").iterdir()
+    collect_garbage(store, Policy(grace=0))
+    assert place.is_dir()
+    found = collect_garbage(store, Policy(grace=0, quarantine=0))
+    assert found.collected.counts["quarantine"] == 1
+    assert not place.exists()
+    assert check(store).whole

@@ -20,6 +20,7 @@ _KINDS = {
     "debs": "downloaded package",
     "logs": "log",
     "scratch": "left-over",
+    "quarantine": "quarantine",
     "indexes": "package index",
 }
 
@@ -141,6 +142,7 @@ def _policy(
         grace=age(grace, "gc.grace"),
         dead_roots=age(dead_roots, "gc.dead-roots"),
         shells=expiry(),
+        quarantine=age(None, "gc.quarantine"),
         keep_debs=settings.get("keep-debs") is True,
     )
 
