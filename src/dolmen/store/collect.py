@@ -47,6 +47,8 @@ from dolmen.support.files import HALF_WRITTEN, remove_tree, sync_directory
 
 #: Commits before what they point at; an object is whole or absent at any moment.
 KINDS = ("commit", "commitmeta", "dirtree", "dirmeta", "file")
+#: What libostree, killed, leaves of a ref; it looks like another ref.
+HALF_A_REF = re.compile(r"tmp\.[A-Za-z0-9]{6}")
 _GONE = ".gone."
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")
@@ -257,7 +259,10 @@ class _Collection:
                 relative = str(path.relative_to(base))
                 with contextlib.suppress(OSError, UnicodeDecodeError):
                     commit = path.read_text().strip()
-                    if _SHA256.fullmatch(commit) and not name.startswith("."):
+                    half = HALF_A_REF.fullmatch(name) and not self.is_young(path)
+                    if half:
+                        self.remove("scratch", path)
+                    elif _SHA256.fullmatch(commit) and not name.startswith("."):
                         found[relative.removeprefix("heads/")] = commit
                     elif name.startswith(".") and not self.is_young(path):
                         self.remove("scratch", path)  # a ref that was never finished

@@ -137,7 +137,7 @@ REPOSITORIES: tuple[Case[RepositoryWorld], ...] = (
     Case("delete", _repo("refs", "--delete", "stable"), _filled, repeats=(0, 7)),
     Case("reset", _repo("reset", "main", "stable"), _filled),
     Case("prune", _repo("prune", "--refs-only"), _garbage),
-    Case("pull-local", _repo("pull-local", "other"), _other),
+    Case("pull-local", _repo("pull-local", "other"), _other, loose=("partial",)),
     Case("checkout", _repo("checkout", "-U", "main", "new"), _filled, repeats=(7,)),
     Case("union", _repo("checkout", "-U", "--union", "main", "out"), _checked_out, loose=("out",)),
     Case("export", _repo("export", "main", "-o", "out.tar"), _filled, loose=("out.tar",)),

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from gi.repository import Gio, GLib, OSTree
 
+from dolmen.store.history import settling
 from dolmen.store.repo.repository import OURS, Repository
 from dolmen.support.errors import StoreError
+from dolmen.support.files import sync_directory
 from dolmen.support.locking import locked
 
 MODES = {
@@ -111,6 +113,8 @@ class History:
             if collection is not None:
                 repo.set_collection_id(collection)
             repo.create(MODES[mode], None)
+            settling.sync(path, disabled=False)
+            sync_directory(path.parent)
         return cls.open(path)
 
     @property
@@ -126,13 +130,15 @@ class History:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[OSTree.Repo]:
-        """Hold what keeps the store's collectors away while something is written."""
-        if self.owner is None:
-            with told():
-                yield self.repo
-            return
-        with locked(self.owner / "locks" / "store", shared=True, what="the store"), told():
+        """Hold what keeps the store's collectors away while something is written; then sync it."""
+        with contextlib.ExitStack() as stack:
+            if self.owner is not None:
+                lock = self.owner / "locks" / "store"
+                stack.enter_context(locked(lock, shared=True, what="the store"))
+            stack.enter_context(told())
+            settling.sweep_refs(self.path)
             yield self.repo
+            settling.sync(self.path, disabled=self.repo.get_disable_fsync())
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[OSTree.Repo]:
@@ -141,6 +147,7 @@ class History:
             repo.prepare_transaction(None)
             try:
                 yield repo
+                settling.name_staged(self.path, disabled=repo.get_disable_fsync())
                 self._stats = repo.commit_transaction(None)[1]
             except BaseException:
                 with contextlib.suppress(GLib.Error):
