@@ -71,7 +71,7 @@ def build(
     """Make the system image of a manifest and its lock, or find it made.
 
     `directory` holds the files that the manifest names, and the manifest itself, whose text the
-    image keeps. Raises DeclarationError ("no-system", "file-missing", "var-unknown", …), StaleError,
+    image keeps. Raises DeclarationError ("no-system", "file-missing", "var-unknown", …), StaleError
     and what `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
     """
     system = manifest.system

@@ -10,6 +10,7 @@ from dolmen.system.tree.variable import FACTORY, quoted_path
 KERNEL_ARGUMENTS = "usr/lib/dolmen/kargs"
 VOLATILE = "usr/lib/dolmen/volatile"
 SHARE = "usr/share/dolmen"
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SSHD = "etc/ssh/sshd_config.d/40-dolmen.conf"
 
 
@@ -37,8 +38,37 @@ def settle(work: Construction) -> None:
         )
     work.write(KERNEL_ARGUMENTS, " ".join(system.kernel_arguments) + "\n")
     work.builder.add_file(f"{SHARE}/dolmen.toml", work.beside["dolmen.toml"])
+    for name, content in sorted(work.beside.items()):
+        # With them the image can be built again on the machine, with packages over it; what is
+        # placed with a mode of its own may be a secret.
+        if name != "dolmen.toml":
+            work.builder.add_file(f"{SHARE}/{name}", content, mode=0o600)
+    _sources(work)
     for file in system.files:
         _place(work, file)
+
+
+def _sources(work: Construction) -> None:
+    """apt's sources on the machine: the Debian archives that the lock was solved against."""
+    if any(work.names(place) for place in ("etc/apt/sources.list.d",)):
+        return
+    if work.text("etc/apt/sources.list").strip():
+        return
+    stanzas = []
+    for uri in sorted({r.uri for r in work.lock.releases if r.origin == "Debian"}):
+        numbers = [n for n, r in enumerate(work.lock.releases) if r.uri == uri]
+        suites = [work.lock.releases[n].suite for n in numbers]
+        components = {
+            p.filename.split("/")[2 if p.filename.startswith("pool/updates/") else 1]
+            for p in work.lock.packages
+            if p.release in numbers and p.filename.startswith("pool/")
+        }
+        stanzas.append(
+            f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\n"
+            f"Components: {' '.join(sorted(components | {'main'}))}\nSigned-By: {_KEYRING}\n"
+        )
+    if stanzas:
+        work.write("etc/apt/sources.list.d/debian.sources", "\n".join(stanzas))
 
 
 def _locale(work: Construction) -> None:

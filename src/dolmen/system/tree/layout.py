@@ -27,6 +27,8 @@ def arrange(work: Construction) -> None:
     for name, (target, mode) in MOVED.items():
         _into_var(work, name, target, mode)
         work.builder.add_symlink(name, target)
+        # Packages' own lines want directories there; the first line for a path holds.
+        work.tmpfiles[f"/{name}"] = f"L /{name} - - - - {target}"
     _into_var(work, "usr/local", LOCAL, 0o755)
     work.builder.add_symlink("usr/local", f"../{LOCAL}")
 

@@ -42,8 +42,8 @@ def settle(work: Construction) -> None:
         _enable(work, unit, set())
     for unit in system.mask:
         _disable(work, unit)
-        work.builder.remove(f"{UNITS}/{unit}.d")
-        work.builder.add_symlink(f"{UNITS}/{unit}", "/dev/null")
+        # In /etc: below /usr the link would take the place of a package's own file.
+        work.builder.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
     _known(work, system.default_target)
     work.builder.add_symlink(f"{UNITS}/default.target", system.default_target)
     _presets(work)
@@ -64,10 +64,9 @@ def _move(work: Construction, old: str, new: str) -> None:
         if target is None:
             continue
         name = path[len(old) + 1 :]
-        work.builder.remove(path)
         if target == "/dev/null":
-            work.builder.add_symlink(f"{new}/{name}", target)
-            continue
+            continue  # masked, by a package
+        work.builder.remove(path)
         unit = target.rpartition("/")[2]
         where = _find(work, unit, new)
         if where is None:

@@ -204,15 +204,26 @@ def _append(work: Construction, path: str, line: str) -> None:
 
 def _sysusers(work: Construction) -> None:
     """Every account with its number, so that a machine whose /etc/passwd was edited gets the same
-    (sysusers.d(5); the first file by name wins)."""
+    (sysusers.d(5); the first file by name wins). What others say with the same number is theirs."""
+    said = _said_by_others(work)
     lines = ["# Numbers of this image; written by Dolmen."]
-    groups = list(rows(work.text("etc/group")))
-    lines += [f"g {row[0]} {row[2]} -" for row in groups if len(row) > 2]
+    groups = [row for row in rows(work.text("etc/group")) if len(row) > 2]
+    lines += [f"g {row[0]} {row[2]} -" for row in groups if said.get(("g", row[0])) != row[2]]
     for row in rows(work.text("etc/passwd")):
-        if len(row) > 6:
+        if len(row) > 6 and said.get(("u", row[0])) not in (row[2], f"{row[2]}:{row[3]}"):
             comment = quoted(row[4]) if row[4] else "-"
             lines.append(f"u {row[0]} {row[2]}:{row[3]} {comment} {row[5] or '-'} {row[6] or '-'}")
     for row in groups:
         members = row[3].split(",") if len(row) > 3 and row[3] else []
         lines += [f"m {member} {row[0]}" for member in members]
     work.write(SYSUSERS, "".join(f"{line}\n" for line in lines))
+
+
+def _said_by_others(work: Construction) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for name in work.names("usr/lib/sysusers.d"):
+        for line in work.text(f"usr/lib/sysusers.d/{name}").splitlines():
+            words = line.split()
+            if len(words) > 2 and words[0][:1] in ("u", "g") and words[2] != "-":
+                found.setdefault((words[0][:1], words[1]), words[2])
+    return found
