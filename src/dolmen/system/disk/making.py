@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dolmen.model import Lock, Manifest, Sha256, parse_lock, parse_manifest, render_lock
+from dolmen.model import Lock, Manifest, Sha256, parse_lock, parse_manifest
 from dolmen.store import Store
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
-from dolmen.support.files import write_atomic
 from dolmen.system.boot import BootAssets, assets
 from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.writing import DiskSummary, write_disk
@@ -79,9 +78,7 @@ def make_disk(
     manifest, lock = declared(directory)
     wanted = disk_options(manifest, lock, options)
     image = building.build(lock, manifest, directory, store, emit=emit)
-    if image.lock != lock:
-        # The numbers of users and groups that were found: a later image must not shift them.
-        write_atomic(directory / "dolmen.lock", render_lock(image.lock))
+    building.keep_numbers(directory, lock, image)
     return write_disk(
         store.path / "repo",
         image,
