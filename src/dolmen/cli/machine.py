@@ -13,6 +13,7 @@ from dolmen.cli.options import common, session
 
 if TYPE_CHECKING:
     from dolmen.store.sysroot import Deployment, Sysroot
+    from dolmen.system.machine.layers import Layers
     from dolmen.system.machine.packages import PackageChange
     from dolmen.system.machine.switching import Outcome
 
@@ -82,7 +83,7 @@ def value_of(deployment: Deployment | None) -> dict[str, object] | None:
         "serial": deployment.serial,
         "base": deployment.base,
         "version": deployment.version,
-        "sequence": deployment.metadata.sequence,
+        "sequence": deployment.sequence,
         "architecture": deployment.metadata.architecture,
         "suite": deployment.metadata.suite,
         "kernel": deployment.metadata.kernel,
@@ -167,3 +168,18 @@ def restart(outcome: Outcome) -> None:
             hint="start the machine that it belongs to",
         )
     restart_machine()
+
+
+def relay(change: Callable[[Layers], Layers], *, reboot: bool) -> None:
+    """Change the layers of what is started next, show what came of it."""
+    from dolmen.system.machine.changes import required
+    from dolmen.system.machine.layering_verbs import change_layers
+    from dolmen.system.machine.layers import layers_of
+
+    sysroot = opened()
+    current = session()
+    wanted = change(layers_of(required(sysroot.merge_source())))
+    outcome = change_layers(sysroot, wanted, store=current.store, emit=current.emit)
+    show(outcome)
+    if reboot:
+        restart(outcome)

@@ -151,3 +151,16 @@ def read_object(history: History, checksum: str) -> bytes:
         while piece := stream.read_bytes(1 << 20, None).get_data():
             content += piece
         return content
+
+
+def set_ref(history: History, ref: str, commit: str | None) -> None:
+    """Let a ref of the repository name a commit, or (None) nothing any more."""
+    with told():
+        history.repo.set_ref_immediate(None, ref, commit, None)
+
+
+def list_refs(history: History, prefix: str) -> dict[str, str]:
+    """The refs below a prefix, by what follows it."""
+    with told():
+        found = history.repo.list_refs(prefix, None)[1]
+    return {str(name).removeprefix(f"{prefix}/"): str(commit) for name, commit in found.items()}

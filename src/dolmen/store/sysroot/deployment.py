@@ -25,7 +25,6 @@ class Metadata:
     kernel: str = ""
     bootable: bool = False
     refs: tuple[str, ...] = ()
-    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,13 @@ class Deployment:
     @property
     def base(self) -> str:
         """The commit that its layers lie on, or its own."""
-        return self.metadata.base or self.commit
+        return self.origin.get("dolmen", {}).get("base") or self.commit
+
+    @property
+    def sequence(self) -> int:
+        """How new its image is; that of the one below its layers."""
+        text = self.origin.get("dolmen", {}).get("sequence", "")
+        return int(text) if text.isdecimal() else self.metadata.sequence
 
 
 def parse_arguments(options: str) -> tuple[str, ...]:

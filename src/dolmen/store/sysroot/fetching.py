@@ -7,7 +7,7 @@ the remote's keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gi.repository import Gio, GLib, OSTree
@@ -109,12 +109,14 @@ def fetch(
     ref: str,
     commit: str,
     *,
+    only: Sequence[str] = (),
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Fetched:
     """Bring a commit of a remote's ref here, with all it needs; REMOTE:REF names it then.
 
-    `progress`: objects here, objects wanted, bytes so far. Raises ArchiveError
-    ("signature-missing", "signature-bad", "remote-failed"), StoreError ("store-full", …).
+    `only`: directories of it, the rest stays away. `progress`: objects here, objects wanted, bytes
+    so far. Raises ArchiveError ("signature-missing", "signature-bad", "remote-failed"), StoreError
+    ("store-full", …).
     """
     options = {
         "flags": GLib.Variant("i", int(OSTree.RepoPullFlags.UNTRUSTED)),
@@ -123,6 +125,8 @@ def fetch(
         "depth": GLib.Variant("i", 0),
         "n-network-retries": GLib.Variant("u", 3),
     }
+    if only:
+        options["subdirs"] = GLib.Variant("as", list(only))
     watch = OSTree.AsyncProgress.new()
 
     def moved(watched: OSTree.AsyncProgress, *_rest: object) -> None:

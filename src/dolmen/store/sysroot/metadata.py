@@ -55,5 +55,4 @@ def metadata_of(commit: str, variant: GLib.Variant) -> Metadata:
         kernel=text("ostree.linux"),
         bootable=values.get("ostree.bootable") is True,
         refs=tuple(refs) if isinstance(refs, list) else (),
-        base=text("dolmen.base"),
     )

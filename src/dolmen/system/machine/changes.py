@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dolmen.store.sysroot import Deployment, Sysroot
+from dolmen.store.sysroot.commits import list_refs, set_ref
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import MachineError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.machine import kargs, packages
+from dolmen.system.machine.layers import BASES
 from dolmen.system.machine.roles import find, pinned_by_user, roles
 from dolmen.system.machine.switching import Outcome, settled, switch
 
@@ -93,6 +95,7 @@ def cleanup(
         ]
         if leaving:
             sysroot.write([one for one in before if one not in leaving])
+        _forget_bases(sysroot)
         sysroot.cleanup()
         settled(sysroot)
         return tuple(leaving)
@@ -161,6 +164,14 @@ def unlock(sysroot: Sysroot, *, hotfix: bool = False) -> Deployment:
             )
         sysroot.unlock(running, hotfix=hotfix)
         return next(one for one in sysroot.own() if one.booted)
+
+
+def _forget_bases(sysroot: Sysroot) -> None:
+    """Images that layers lay over need not be kept when nothing with those layers is deployed."""
+    deployed = {one.commit for one in sysroot.deployments()}
+    for name in list_refs(sysroot.repository, BASES):
+        if name not in deployed:
+            set_ref(sysroot.repository, f"{BASES}/{name}", None)
 
 
 def required(deployment: Deployment | None) -> Deployment:

@@ -90,27 +90,29 @@ def put(
     `layers`: None for those that the origin records. Under `changing()`. Raises what `switch` and
     `lay` do.
     """
-    runs = any(one.booted and base in (one.commit, one.base) for one in sysroot.own())
+    there = {name for one in sysroot.own() for name in (one.commit, one.base)}
     wanted = layers_in(origin) if layers is None else layers
+    image = metadata(sysroot.repository, base)
+    if base not in there:
+        check_metadata(sysroot, image, ref=ref, allow_downgrade=allow_downgrade)
     commit = base
+    new = with_layers(origin, wanted)
+    new["dolmen"].pop("base", None)
+    new["dolmen"].pop("sequence", None)
     if wanted:
         from dolmen.system.machine.layering import lay
 
-        if not runs:
-            check_metadata(
-                sysroot,
-                metadata(sysroot.repository, base),
-                ref=ref,
-                allow_downgrade=allow_downgrade,
-            )
         commit = lay(sysroot, base, wanted, store=store, emit=emit)
+        new["dolmen"] |= {"base": base, "sequence": str(image.sequence)}
     return switch(
         sysroot,
         commit,
-        origin=with_layers(origin, wanted),
+        origin=new,
         arguments=arguments,
-        ref=ref if commit == base else None,
-        allow_downgrade=allow_downgrade or runs,
+        # What was made here of an image that was judged is not judged by its own numbers.
+        image=image if wanted else None,
+        ref=ref,
+        allow_downgrade=allow_downgrade or base in there,
         keep=declared_update(sysroot).keep if keep is None else keep,
         emit=emit,
     )

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from dolmen.store.sysroot import Deployment
 
 GROUP = "dolmen"
+#: Refs that keep an image that layers lie over, as long as they are deployed.
+BASES = "dolmen/base"
 _SEPARATOR = ";"
 
 

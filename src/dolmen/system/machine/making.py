@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dolmen import archive
 from dolmen.model import Lock, Manifest, parse_lock, parse_manifest, render_lock
+from dolmen.model.lock import FILE_NAME
 from dolmen.store import Store
 from dolmen.store.history.pulling import pull_local
 from dolmen.store.sysroot import Sysroot
@@ -28,20 +30,33 @@ def make_here(sysroot: Sysroot, path: Path, *, store: Path | None, emit: Emit = 
             context=str(lock_file),
             hint=f"dolmen -C {lock_file.parent} lock",
         )
-    lock = parse_lock(lock_file.read_text(encoding="utf-8", errors="replace"))
-    return _make(sysroot, _manifest(lock_file.parent), lock, lock_file.parent, store, emit)
+    lock = _lock(lock_file)
+    commit, after = _make(sysroot, lock_file.parent, lock, store, emit)
+    if after != lock and lock_file.name == FILE_NAME:
+        write_atomic(lock_file, render_lock(after))
+    return commit
 
 
 def make_newest(
     sysroot: Sysroot, directory: Path, *, store: Path | None, emit: Emit = ignore
 ) -> str:
-    """Solve a directory's manifest anew, build, and write the new lock when that has worked."""
-    manifest = _manifest(directory)
+    """Solve a directory's manifest anew, build, and write the new lock when that has worked.
+
+    The numbers of users stay as the old lock has them.
+    """
     opened = Store.open(store)
-    lock = archive.solve(manifest, state=opened.archive, refresh=True, emit=emit)
-    commit = _make(sysroot, manifest, lock, directory, store, emit)
-    write_atomic(directory / "dolmen.lock", render_lock(lock))
+    lock = archive.solve(_manifest(directory), state=opened.archive, refresh=True, emit=emit)
+    file = directory / FILE_NAME
+    if file.is_file():
+        before = _lock(file)
+        lock = replace(lock, users=before.users, groups=before.groups)
+    commit, after = _make(sysroot, directory, lock, store, emit)
+    write_atomic(file, render_lock(after))
     return commit
+
+
+def _lock(file: Path) -> Lock:
+    return parse_lock(file.read_text(encoding="utf-8", errors="replace"))
 
 
 def _manifest(directory: Path) -> Manifest:
@@ -57,19 +72,14 @@ def _manifest(directory: Path) -> Manifest:
 
 
 def _make(
-    sysroot: Sysroot,
-    manifest: Manifest,
-    lock: Lock,
-    directory: Path,
-    store: Path | None,
-    emit: Emit,
-) -> str:
-    from dolmen.system import building  # type: ignore[attr-defined]
+    sysroot: Sysroot, directory: Path, lock: Lock, store: Path | None, emit: Emit
+) -> tuple[str, Lock]:
+    from dolmen.system import building
 
     opened = Store.open(store)
-    image = building.build(lock, manifest, directory, opened, emit=emit)
+    image = building.build(lock, _manifest(directory), directory, opened, emit=emit)
     bring(sysroot, opened, str(image.commit))
-    return str(image.commit)
+    return str(image.commit), image.lock
 
 
 def bring(sysroot: Sysroot, store: Store, commit: str) -> None:

@@ -18,7 +18,7 @@ FORMAT = 1
 
 def highest_sequence(sysroot: Sysroot) -> int:
     """The highest sequence number so far; 0 where nothing is known."""
-    highest = max((one.metadata.sequence for one in sysroot.own()), default=0)
+    highest = max((one.sequence for one in sysroot.own()), default=0)
     try:
         values = json.loads(_path(sysroot).read_text())
         known = values["sequence"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dolmen.store.sysroot import Deployment, Sysroot
+from dolmen.store.sysroot import Deployment, Metadata, Sysroot
 from dolmen.store.sysroot.commits import metadata
 from dolmen.support.clock import monotonic
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
@@ -40,6 +40,7 @@ def switch(
     *,
     origin: Origin,
     arguments: Sequence[str] | None = None,
+    image: Metadata | None = None,
     ref: str | None = None,
     allow_downgrade: bool = False,
     keep: int = 0,
@@ -48,17 +49,18 @@ def switch(
 ) -> Outcome:
     """Make a commit of the repository the system that is started next.
 
-    `arguments`: of the kernel (None: those in use, with what the image declares). `ref`: the name
-    that it was fetched by. `keep`: deployments to keep beside the running one, its rollback and
+    `arguments`: of the kernel (None: those in use, with what the image declares). `image`: what
+    is judged in its place, the image that its layers lie over. `ref`: the name that it was fetched
+    by. `keep`: deployments to keep beside the running one, its rollback and
     pinned ones. `known`: the image is deployed here already, so it is not judged anew. Raises
     MachineError with the reason for which it was refused (checking.py, room.py), BusyError,
     HostError ("not-root"), StoreError.
     """
     began = monotonic()
     with sysroot.changing():
-        image = metadata(sysroot.repository, commit)
+        judged = image or metadata(sysroot.repository, commit)
         if not known:
-            check_metadata(sysroot, image, ref=ref, allow_downgrade=allow_downgrade)
+            check_metadata(sysroot, judged, ref=ref, allow_downgrade=allow_downgrade)
             check_objects(sysroot, commit, emit=emit)
         kernel = check_tree(sysroot, commit)
         before = sysroot.deployments()
@@ -85,7 +87,7 @@ def switch(
         made = sysroot.deploy(commit, origin=origin, arguments=arguments, keep=stay)
         if not known:
             # Past the judgement, what is lower was asked for.
-            remember_sequence(sysroot, image.sequence)
+            remember_sequence(sysroot, judged.sequence)
         settled(sysroot)
         emit(PhaseFinished(Phase.DEPLOY, 1, monotonic() - began))
         after = {one.name for one in sysroot.deployments()}

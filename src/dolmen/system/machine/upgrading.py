@@ -18,6 +18,7 @@ from dolmen.system.machine.changes import lasting
 from dolmen.system.machine.checking import check_metadata
 from dolmen.system.machine.declared import UpdateSource, declared_update
 from dolmen.system.machine.deploying import put
+from dolmen.system.machine.layers import layers_in
 from dolmen.system.machine.offering import Offer, count, look
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.remote import Remote
@@ -101,7 +102,8 @@ def upgrade(
         if offer is None:
             return Upgrade(Outcome(False, current), available)
         sysroot.prepare_cleanup()
-        check_root_room(sysroot, offer.needed)
+        if not layers_in(new_origin):
+            check_root_room(sysroot, offer.needed)
         began = monotonic()
         emit(PhaseStarted(Phase.PULL, offer.objects))
 

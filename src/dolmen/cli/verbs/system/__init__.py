@@ -19,6 +19,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show what runs, what is started next, and what one can go back to"),
     "upgrade": ("upgrade", "Take the newest image; what runs stays as it is"),
     "rebase": ("rebase", "Take images from another place from now on"),
+    "remove": ("remove", "Take packages out of what is started next"),
+    "override": ("override", "Have another version of packages of the image"),
     "deploy": ("deploy", "Make an image what is started next"),
     "rollback": ("rollback", "Start what was there before, from now on"),
     "pin": ("pin", "Keep a deployment whatever comes"),
