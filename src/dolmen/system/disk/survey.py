@@ -116,7 +116,7 @@ def _walk(entry: dict[str, Any], above: str = "") -> list[Part]:
 def _file(target: Path, size: int) -> Survey:
     columns = "NR,SIZE,NAME"
     done = run(
-        ["partx", "--show", "--raw", "--bytes", "--noheadings", "-o", columns, str(target)],
+        ["partx", "--raw", "--bytes", "--noheadings", "-o", columns, str(target)],
         timeout=_TIMEOUT,
     )
     used = tuple(_loops(target.resolve()))
