@@ -34,6 +34,8 @@ class _Decoder(Protocol):
     def eof(self) -> bool: ...
     @property
     def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
@@ -159,6 +161,10 @@ class _Gzip:
     def needs_input(self) -> bool:
         return not self._decoder.unconsumed_tail
 
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data
+
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
 
@@ -176,3 +182,8 @@ _DECODERS: dict[str, Callable[[], _Decoder]] = {
     "bz2": bz2.BZ2Decompressor,
     "zst": _zstandard,
 }
+
+
+def decoder(compression: str) -> _Decoder:
+    """A decoder of one member, by the end of a .deb's member's name ("gz", "xz", "zst", …)."""
+    return _DECODERS[compression]()

@@ -93,6 +93,11 @@ class TarReader:
                 self._padding = -entry.size % _BLOCK
             yield entry
 
+    @property
+    def offset(self) -> int:
+        """Bytes of the tar that were read: of the file just met, where its content begins."""
+        return self._read - len(self._buffer) + self._position
+
     def content(self) -> Iterator[bytes]:
         """The content of the regular file just met, in pieces; what is left unread is skipped."""
         while self._left:

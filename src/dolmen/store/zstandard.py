@@ -71,6 +71,11 @@ class Decoder:
         """Whether a call without new data would give nothing."""
         return not self._pending and self._flushed
 
+    @property
+    def unused_data(self) -> bytes:
+        """What was given beyond the end of the frame."""
+        return self._pending
+
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         """At most `max_length` bytes of output."""
         self._pending += data

@@ -101,7 +101,7 @@ def revert(
             body=body or f"This undoes commit {undone.checksum}.",
             timestamp=timestamp,
         )
-        found = compare(history, tip.checksum, checksum)[2]
+    found = compare(history, tip.checksum, checksum)[2]
     if dry_run:
         with history.changing() as repo:
             repo.delete_object(OSTree.ObjectType.COMMIT, checksum, None)

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pull": ("pull", "Fetch commits from a remote"),
     "summary": ("summary", "Write the list of refs for those who pull from here"),
     "config": ("config", "Read and change the repository's configuration"),
+    "import": ("import_", "Commit a directory, a tar or an image of containers"),
     "sign": ("sign", "Sign a commit with an OpenPGP key"),
     "gpg-sign": ("sign", "The same, as ostree calls it"),
     "verify": ("verify", "Check the signatures of a commit"),
