@@ -26,6 +26,7 @@ from dolmen.store import objects
 from dolmen.store.failures import translated
 from dolmen.store.objects import XATTR, Attributes, Objects
 from dolmen.store.scratch import drop_scratch, make_scratch
+from dolmen.store.syncing import sync_file_system as sync_file_system
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -201,17 +202,3 @@ def _write_ref(path: Path, commit: str) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     temporary.write_text(f"{commit}\n")
     temporary.rename(path)
-
-
-def sync_file_system(path: Path) -> None:
-    """syncfs(2): all of the file system that `path` is on."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if libc.syncfs(fd) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
-    finally:
-        os.close(fd)

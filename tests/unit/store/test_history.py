@@ -174,8 +174,11 @@ def test_checkout(history: History, tree: Path, tmp_path: Path) -> None:
     checkout(history, one, tmp_path / "less", Manner(user=True, skipped=("/d", "/../tree/same")))
     assert sorted(p.name for p in (tmp_path / "less").iterdir()) == ["l", "same"]
     assert (tree / "same").exists()
+    (target / "d/f").unlink()
+    checkout(history, one, target, Manner(user=True, over="union", skipped=("/d/f", "/l")))
+    assert not (target / "d/f").exists()
     with pytest.raises(UsageError):
-        checkout(history, one, target, Manner(user=True, over="union", skipped=("/d",)))
+        checkout(history, one, target, Manner(user=True, over="identical"))
     checkout(history, one, tmp_path / "part", Manner(user=True, subpath="/d"))
     assert [p.name for p in (tmp_path / "part").iterdir()] == ["f"]
 
