@@ -12,6 +12,7 @@ from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.boot import BootAssets, assets
 from dolmen.system.disk.layout import DiskOptions
+from dolmen.system.disk.replacing import check_place
 from dolmen.system.disk.writing import DiskSummary, write_disk
 
 
@@ -77,16 +78,20 @@ def make_disk(
 
     manifest, lock = declared(directory)
     wanted = disk_options(manifest, lock, options)
-    image = building.build(lock, manifest, directory, store, emit=emit)
-    building.keep_numbers(directory, lock, image)
-    return write_disk(
-        store.path / "repo",
-        image,
-        target,
-        assets=boot_loader(store, image.commit, wanted.architecture),
-        options=wanted,
-        emit=emit,
-    )
+    if not target.is_block_device():
+        check_place(target)
+    # What the image needs must not be collected before it is written.
+    with store.locked(emit=emit):
+        image = building.build(lock, manifest, directory, store, emit=emit)
+        building.keep_numbers(directory, lock, image)
+        return write_disk(
+            store.path / "repo",
+            image,
+            target,
+            assets=boot_loader(store, image.commit, wanted.architecture),
+            options=wanted,
+            emit=emit,
+        )
 
 
 def boot_loader(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,6 @@ from dolmen.model import Sha256
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import HostError, UsageError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
-from dolmen.support.files import sync_directory
 from dolmen.system.boot import MBR_CODE, BootAssets, BootEntry, embed, menu
 from dolmen.system.disk import gpt, sysroot
 from dolmen.system.disk.committed import Committed
@@ -25,6 +24,7 @@ from dolmen.system.disk.layout import MIB, DiskOptions, Names, divide
 from dolmen.system.disk.media import Device, Medium, Nowhere, Sparse, Window, sector_size
 from dolmen.system.disk.nodes import Node, directory, file, place
 from dolmen.system.disk.qcow2 import Qcow2
+from dolmen.system.disk.replacing import replacing, unwritable
 
 #: Journals by the size of the file system, as mke2fs chooses them.
 _JOURNALS = ((128 * MIB, 4 * MIB), (1024 * MIB, 16 * MIB), (2048 * MIB, 32 * MIB))
@@ -92,6 +92,7 @@ class Prepared:
         serial = f"{names.serial('esp'):08X}"
         self.esp_uuid = f"{serial[:4]}-{serial[4:]}"
         committed = Committed(repository, image.commit)
+        self.objects = committed.objects
         details = sysroot.details(repository, image.commit)
         self.time = details.timestamp
         self.kernel = sysroot.kernel(committed)
@@ -120,6 +121,7 @@ class Prepared:
         self.layout = divide(options, names, content, whole)
         self._names = names
         self._loader = loader
+        self._code = self._embedded()
         # On a disk that is there the root grows when it first starts: making the tables of a
         # terabyte now would take longer than writing the system.
         room = self.layout.root.size
@@ -163,19 +165,8 @@ class Prepared:
         return FileSystem(tree, size, identity, journal=journal)
 
     def write(self, medium: Medium, emit: Emit = ignore) -> None:
-        """Write the whole disk to a medium. Raises StoreError for objects that are damaged."""
+        """Write all but the partition table. Raises StoreError for objects that are damaged."""
         layout = self.layout
-        code, core = b"", b""
-        if self._loader.boot_img:
-            first = layout.bios.start // gpt.SECTOR
-            code, core = embed(self._loader.boot_img, self._loader.core_img, first)
-            if len(core) > layout.bios.size:
-                raise HostError("the boot loader is too large", reason="boot-loader-unusable")
-        mbr = gpt.protective_mbr(layout.size, code[:MBR_CODE])
-        front, back = gpt.tables(layout.size, self._names.identity("disk"), layout.partitions)
-        head = (mbr + front).ljust(layout.bios.start, b"\0")
-        core = core.ljust(layout.bios.size, b"\0")
-        # Without its tables the disk is nobody's: they come last, when all the rest is there.
         esp = Window(medium, layout.esp.start)
         end = 0
         for offset, data in self.esp.pieces():
@@ -184,12 +175,32 @@ class Prepared:
             end = offset + len(data)
         esp.zero(end, layout.esp.size - end)
         self.boot.write(Window(medium, layout.boot.start))
-        counted = _Counting(Window(medium, layout.root.start), self.root.used, emit)
-        self.root.write(counted)
-        medium.zero(layout.size - MIB, MIB - len(back))
+        self.root.write(_Counting(Window(medium, layout.root.start), self.root.used, emit))
+
+    def write_table(self, medium: Medium) -> None:
+        """Write what makes all that a disk: boot sector, partition tables, the boot loader's core.
+
+        It comes last: what is cut short is nobody's disk, and none that starts by half.
+        """
+        layout = self.layout
+        code, core = self._code
+        front, back = gpt.tables(layout.size, self._names.identity("disk"), layout.partitions)
+        end = layout.root.start + layout.root.size
+        medium.zero(end, layout.size - len(back) - end)
         medium.write(layout.size - len(back), [back])
-        medium.write(layout.bios.start, [core])
-        medium.write(0, [head])
+        medium.write(layout.bios.start, [core.ljust(layout.bios.size, b"\0")])
+        mbr = gpt.protective_mbr(layout.size, code)
+        medium.write(0, [(mbr + front).ljust(layout.bios.start, b"\0")])
+
+    def _embedded(self) -> tuple[bytes, bytes]:
+        """The BIOS' part of the boot loader, for its two places."""
+        if not self._loader.boot_img:
+            return b"", b""
+        first = self.layout.bios.start // gpt.SECTOR
+        code, core = embed(self._loader.boot_img, self._loader.core_img, first)
+        if len(core) > self.layout.bios.size:
+            raise HostError("the boot loader is too large", reason="boot-loader-unusable")
+        return code[:MBR_CODE], core
 
 
 def _journal(size: int) -> int:
@@ -240,15 +251,12 @@ def write_disk(
         with _opened(target) as fd:
             whole = os.lseek(fd, 0, os.SEEK_END)
             prepared = Prepared(repository, image, assets=assets, options=options, whole=whole)
+            checked = monotonic()
             emit(PhaseStarted(Phase.CHECK))
             prepared.write(Nowhere())
+            emit(PhaseFinished(Phase.CHECK, len(prepared.objects), monotonic() - checked))
             emit(PhaseStarted(Phase.WRITE))
-            device = Device(fd)
-            prepared.write(device, emit)
-            device.finish()
-            device.verify()
-            device.reread()
-            written = device.written
+            written = _write_device(fd, prepared, emit)
     else:
         prepared = Prepared(repository, image, assets=assets, options=options)
         emit(PhaseStarted(Phase.WRITE))
@@ -268,33 +276,31 @@ def write_disk(
     )
 
 
+def _write_device(fd: int, prepared: Prepared, emit: Emit) -> int:
+    """What was there ends first and what comes begins last: a cut leaves no disk of either."""
+    device = Device(fd)
+    size = prepared.layout.size
+    device.zero(0, MIB)
+    device.zero(size - MIB, MIB)
+    device.finish()
+    prepared.write(device, emit)
+    device.finish()
+    prepared.write_table(device)
+    device.finish()
+    device.verify()
+    device.reread()
+    return device.written
+
+
 def _write_file(target: Path, prepared: Prepared, emit: Emit) -> int:
     """Write beside the target, then take its place."""
-    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     size = prepared.layout.size
-    try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise HostError(
-            f"cannot write to {target.parent}: {error.strerror}", reason="disk-unwritable"
-        ) from None
-    try:
-        try:
-            _need_room(fd, prepared, target)
-            medium = Qcow2(fd, size) if prepared.options.form == "qcow2" else Sparse(fd, size)
-            prepared.write(medium, emit)
-            medium.finish()
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.rename(target)
-    except BaseException as error:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise _unwritable(target, error) from None
-        raise
-    sync_directory(target.parent)
+    with replacing(target) as fd:
+        _need_room(fd, prepared, target)
+        medium = Qcow2(fd, size) if prepared.options.form == "qcow2" else Sparse(fd, size)
+        prepared.write(medium, emit)
+        prepared.write_table(medium)
+        medium.finish()
     return medium.written
 
 
@@ -308,17 +314,6 @@ def _need_room(fd: int, prepared: Prepared, target: Path) -> None:
             reason="disk-full",
             hint=f"df -h {target.parent}",
         )
-
-
-def _unwritable(target: Path, error: OSError) -> HostError:
-    import errno
-
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return HostError(
-        f"writing {target} failed: {error.strerror}",
-        reason="disk-full" if full else "disk-unwritable",
-        hint=f"df -h {target.parent}",
-    )
 
 
 @contextmanager
@@ -340,7 +335,7 @@ def _opened(device: Path) -> Iterator[int]:
             )
         yield fd
     except OSError as error:
-        raise _unwritable(device, error) from None
+        raise unwritable(device, error) from None
     finally:
         os.close(fd)
 
