@@ -35,6 +35,9 @@ ConditionPathExists=/dev/virtio-ports/dolmen.test
 [Service]
 ExecStart=/usr/bin/python3 /usr/lib/dolmen-test/agent.py
 Restart=always
+
+[Install]
+WantedBy=multi-user.target
 """
 
 MANIFEST = """\

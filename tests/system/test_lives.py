@@ -58,7 +58,7 @@ def test_the_old_entry_is_chosen_once(lab: Lab, start: Start) -> None:
 
 @pytest.mark.parametrize("part", ["vmlinuz", "initramfs.img"])
 def test_a_system_that_does_not_start_is_given_up(lab: Lab, start: Start, part: str) -> None:
-    """GRUB refuses what is no kernel; a kernel without an initramfs panics until its tries are up."""
+    """GRUB refuses what is no kernel; a kernel without initramfs panics until its tries are up."""
     broken = lab.publish_broken(part)
     machine = start(network=True)
     machine.wait()

@@ -60,7 +60,7 @@ def test_the_kernel_splits_at_blanks_outside_of_quotes() -> None:
 
 def test_the_first_entry_starts_and_the_second_is_the_way_back() -> None:
     text = menu([entry(1, OLD), entry(0, NEW)])
-    assert text.index(f"--id '{NEW}'") < text.index(f"--id '{OLD}'")
+    assert text.index(f"--id 'system-{NEW}'") < text.index(f"--id 'system-{OLD}'")
     assert f"set dolmen_first='{NEW}'\nset dolmen_second='{OLD}'\nset dolmen_menu=whole\n" in text
 
 

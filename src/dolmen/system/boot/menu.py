@@ -60,8 +60,10 @@ def menu(entries: Sequence[BootEntry], *, good: Sequence[str] = ()) -> str:
     lines = ["# Made from the entries beside it; never edited. See bls(7) and docs/boot.md."]
     for entry in ordered:
         quoted = " ".join(_quote(argument) for argument in arguments(entry.options))
+        # GRUB takes what begins with a digit for the number of an entry.
+        name = _quote(f"system-{entry.name}")
         lines += [
-            f"menuentry {_quote(entry.title)} --unrestricted --id {_quote(entry.name)} {{",
+            f"menuentry {_quote(entry.title)} --unrestricted --id {name} {{",
             f"  dolmen_attempt {_quote(entry.name)}",
             f"  linux {_quote(entry.linux)} {quoted} $dolmen_arguments",
         ]
