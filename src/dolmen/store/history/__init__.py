@@ -4,6 +4,14 @@ libostree does the work, through GObject introspection, so that each repository 
 and written by the real `ostree` too.
 """
 
+import sys
+
+if sys.flags.no_site:
+    # front.sh starts Python without Debian's packages for what only looks; this does more.
+    import site
+
+    site.main()
+
 import gi
 
 gi.require_version("OSTree", "1.0")
