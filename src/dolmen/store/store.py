@@ -159,6 +159,13 @@ class Store:
         found = self._objects.commit(commit)
         return root_checksum(found.tree, found.meta)
 
+    def name(self, ref: str, commit: Sha256) -> None:
+        """Point a ref of ours at a commit; durable."""
+        path = self.path / "repo/refs/heads" / ref
+        with translated("record"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, f"{commit}\n")
+
     def refs(self) -> tuple[str, ...]:
         """All refs ("deb/<digest>", "image/<root>" …), sorted; those half written are left out."""
         base = self.path / "repo/refs/heads"

@@ -27,6 +27,7 @@ from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, igno
 from dolmen.support.files import write_atomic
 from dolmen.system import initramfs, locales
 from dolmen.system.boot.placing import machine_files
+from dolmen.system.lint import lint
 from dolmen.system.tree import (
     database,
     declared,
@@ -170,8 +171,17 @@ def _finish(
             },
             subject=f"{system.hostname}: Debian {lock.suite}, {len(lock.packages)} packages",
             timestamp=number,
-            ref=f"system/{key}",
         )
+    findings = lint(store, image.commit)
+    if findings:
+        raise DeclarationError(
+            f"the system breaks {len(findings)} rules: {findings[0].message}",
+            reason="lint-failed",
+            context=f"commit {image.commit}",
+            details=[f"{finding.rule}: {finding.message}" for finding in findings],
+            hint=f"look at it: dolmen store ls {image.commit}",
+        )
+    store.name(f"system/{key}", image.commit)
     return SystemImage(key, image.root, image.commit, work.kernel, after)
 
 

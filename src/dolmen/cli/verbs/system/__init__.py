@@ -11,6 +11,7 @@ from dolmen.cli.options import common
 #: what a machine does.
 VERBS: dict[str, tuple[str, str]] = {
     "build": ("build", "Make the system image that the manifest declares"),
+    "lint": ("lint", "Check that a system's commit boots, keeps state, and can be upgraded"),
     "image": ("image", "Write a disk image that boots"),
     "install": (
         "install",
