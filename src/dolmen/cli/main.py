@@ -89,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:  # closed by the caller: `dolmen sync >&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     session = Session()
+    received: list[int] = []
     try:
-        with _signals():
+        with _signals(received):
             # What `ctx.exit()` said comes back as a value, nothing as None.
             code = dolmen.main(
                 args=list(sys.argv[1:] if arguments is None else arguments),
@@ -116,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return failure.report(failure.from_os(error), session)
     except Exception as error:
+        if received:  # whoever was interrupted made something else of it, as PyGObject does
+            session.close()
+            return 128 + received[-1]
         if os.environ.get("DOLMEN_DEBUG"):
             session.close()
             raise
@@ -125,15 +129,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that children and scratch files go with us."""
+def _signals(received: list[int]) -> Iterator[None]:
+    """Let signals unwind the stack, so that children and scratch files go with us; note them."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
     before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             with contextlib.suppress(ValueError):  # not in the main thread
                 before[number] = signal.signal(number, leave)
     try:

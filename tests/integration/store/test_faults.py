@@ -7,6 +7,8 @@ them, which takes an hour.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,3 +53,26 @@ def test_signals(proof: Proof[Any], signal: str) -> None:
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS", "EMFILE"])
 def test_calls_that_fail(proof: Proof[Any], error: str, ever: bool) -> None:
     proof.fails(error, 2, ever=ever)
+
+
+def test_durable_in_the_right_order(zygote: Zygote) -> None:
+    """C18: contents are synced before their rename, directories after; `current` moves last."""
+    (case,) = [case for case in ENVIRONMENTS if case.name == "install"]
+    with memory_directory() as directory:
+        proof = Proof(EnvironmentWorld(zygote, directory), case)
+        here = str(proof.world.here)
+        calls = [call for call in proof.calls if call.name in ("rename", "fsync")]
+        renamed = []
+        for position, call in enumerate(calls):
+            if call.name != "rename":
+                continue
+            source, target = re.findall(r'"([^"]*)"', call.text)
+            if not target.startswith(here):
+                continue
+            renamed.append(os.path.basename(target))
+            later = [one.text for one in calls[position:] if one.name == "fsync"]
+            assert any(f"<{os.path.dirname(target)}>" in text for text in later), target
+            if not os.path.basename(source).startswith((".new.", ".current.")):
+                earlier = [one.text for one in calls[:position] if one.name == "fsync"]
+                assert any(f"<{source}>" in text for text in earlier), source
+        assert renamed[-4:] == ["dolmen.toml", "dolmen.lock", "2", "current"]

@@ -1,84 +1,59 @@
 """The power goes: what was reported done is there afterwards, and nothing is half there.
 
-`FS_IOC_SHUTDOWN` without a log flush stops a file system as a power cut would, and mounting it
-again replays its journal. Ordinary ext4 hides missing syncs (auto_da_alloc), hence these two.
+The file systems are xfs and ext4 with noauto_da_alloc (tests/lib/faults/disks.py says why).
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import random
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dolmen.store import Store
 from tests.integration.store.test_stress import CHECKOUT, PROGRAM, fsck
 from tests.lib.debs import Entry, lock_entry, make_deb
+from tests.lib.faults.cases import ENVIRONMENTS, REPOSITORIES
+from tests.lib.faults.disks import KINDS, Disk, can_make, disk
+from tests.lib.faults.environments import EnvironmentWorld
+from tests.lib.faults.proving import Case, Proof
+from tests.lib.faults.repositories import RepositoryWorld
+from tests.lib.faults.tracing import STRACE
+from tests.lib.faults.worlds import memory_directory
+from tests.lib.faults.zygote import Zygote
 
 pytestmark = pytest.mark.root
 
-_SHUTDOWN = 0x8004587D
-_NO_LOG_FLUSH = (2).to_bytes(4, "little")
 
-
-@dataclass
-class Disk:
-    """A small file system in a file."""
-
-    image: Path
-    mount: Path
-    options: str
-
-    def up(self) -> None:
-        subprocess.run(
-            ["mount", "-o", f"loop,{self.options}", self.image, self.mount], check=True, timeout=60
-        )
-
-    def down(self) -> None:
-        # Lazily: a sandbox that someone started meanwhile may hold a copy of the mount.
-        subprocess.run(["umount", "-l", self.mount], check=True, timeout=60)
-
-    def cut(self) -> None:
-        fd = os.open(self.mount, os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, _SHUTDOWN, _NO_LOG_FLUSH)
-        finally:
-            os.close(fd)
-
-    def again(self) -> None:
-        """Mount a copy of what had reached the disk: the file system that was shut down may live
-        on in other mount namespaces, and would be found there."""
-        copy = self.image.with_name(f"{self.image.name}+")
-        subprocess.run(["cp", "--sparse=always", self.image, copy], check=True, timeout=60)
-        self.down()
-        self.image.unlink()
-        self.image = copy
-        self.up()
-
-
-@pytest.fixture(params=["ext4", "xfs"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
-    kind = request.param
-    if shutil.which(f"mkfs.{kind}") is None:
-        pytest.skip(f"mkfs.{kind} is not installed")
-    options = "noauto_da_alloc" if kind == "ext4" else "nouuid"
-    found = Disk(tmp_path / "image", tmp_path / "mount", options)
-    with found.image.open("wb") as stream:
-        stream.truncate(512 << 20)
-    subprocess.run([f"mkfs.{kind}", "-q", found.image], check=True, timeout=60)
-    found.mount.mkdir()
-    found.up()
-    try:
+@pytest.fixture(params=KINDS)
+def cut_off(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    if not can_make(request.param):
+        pytest.skip(f"mkfs.{request.param} is not installed")
+    with disk(request.param, tmp_path) as found:
         yield found
-    finally:
-        found.down()
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote() as found:
+        yield found
+
+
+@pytest.mark.skipif(STRACE is None, reason="needs strace")
+@pytest.mark.parametrize("case", [*ENVIRONMENTS, *REPOSITORIES], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_commands(case: Case[Any], kind: str, zygote: Zygote) -> None:
+    """After success and after a kill, what a person sees is the new or the old, whole."""
+    if not can_make(kind):
+        pytest.skip(f"mkfs.{kind} is not installed")
+    world = EnvironmentWorld if case in ENVIRONMENTS else RepositoryWorld
+    with memory_directory() as directory, disk(kind, directory) as there:
+        (there.mount / "world").mkdir()
+        Proof(world(zygote, there.mount / "world"), case).cuts(there, 1)
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +79,15 @@ def contents(tree: Path) -> dict[str, bytes]:
     return {str(p.relative_to(tree)): p.read_bytes() for p in tree.rglob("*") if p.is_file()}
 
 
-def test_what_was_done_stays_done(disk: Disk, debs: Path, tmp_path: Path) -> None:
+def test_what_was_done_stays_done(cut_off: Disk, debs: Path, tmp_path: Path) -> None:
     subprocess.run(worker(tmp_path / "twin", debs), check=True, capture_output=True, timeout=120)
     (whole,) = (tmp_path / "twin/trees").iterdir()
-    place = disk.mount / "store"
+    place = cut_off.mount / "store"
     done = subprocess.run(
         worker(place, debs), check=True, capture_output=True, text=True, timeout=120
     )
-    disk.cut()
-    disk.again()
+    cut_off.cut()
+    cut_off.again()
     root, commit = done.stdout.split()[-2:]
     store = Store.open(place)
     image = store.image(root)  # type: ignore[arg-type]
@@ -124,8 +99,8 @@ def test_what_was_done_stays_done(disk: Disk, debs: Path, tmp_path: Path) -> Non
     fsck(place)
 
 
-def test_cut_at_any_moment(disk: Disk, debs: Path) -> None:
-    place = disk.mount / "store"
+def test_cut_at_any_moment(cut_off: Disk, debs: Path) -> None:
+    place = cut_off.mount / "store"
     chance = random.Random(3)
     cuts = 0
     for _ in range(4):
@@ -135,10 +110,10 @@ def test_cut_at_any_moment(disk: Disk, debs: Path) -> None:
         assert child.stdout is not None
         child.stdout.readline()
         time.sleep(chance.random() * 0.5)
-        disk.cut()
+        cut_off.cut()
         cuts += child.wait(60) != 0
         child.stdout.close()
-        disk.again()
+        cut_off.again()
         if not (place / "format").exists():
             continue  # cut while it was made
         store = Store.open(place)

@@ -70,8 +70,10 @@ def _repaired(world: EnvironmentWorld) -> State:
         for path in (world.store / part).rglob("*")
         if path.is_file() and not path.is_symlink() and path.read_bytes() == _DAMAGED
     }
-    assert len(found) == 4, f"{len(found)} of 4 damaged files are left"
-    if not check(Store.open(world.store)).whole:
+    whole = check(Store.open(world.store)).whole
+    forgotten = whole and not (world.store / "quarantine").is_dir()
+    assert forgotten or len(found) == 4, f"{len(found)} of 4 damaged files are left"
+    if not whole:
         return {"faults": "some"}
     return {"faults": "", **world.state()}
 
@@ -85,8 +87,8 @@ ENVIRONMENTS: tuple[Case[EnvironmentWorld], ...] = (
     Case("switch", ("switch", "1"), _two),
     Case("rollback", ("rollback",), _two, again=("switch", "1")),
     Case("pin", ("generations", "pin", "1"), _two),
-    Case("gc", ("gc", "--grace", "0s", "--keep", "1"), _three),
-    Case("repair", ("repair",), _harmed, judge=_repaired),
+    Case("gc", ("gc", "--grace", "0s", "--keep", "1"), _three, roomless=True),
+    Case("repair", ("repair",), _harmed, judge=_repaired, collect=("repair", "--forget")),
     Case("keep", ("keep",), _tried, repeats=(0, 3)),
     Case("keep-as-is", ("keep", "--as-is"), _tried, repeats=(0, 3)),
     Case("drop", ("drop",), _tried, repeats=(3,)),
@@ -136,11 +138,30 @@ REPOSITORIES: tuple[Case[RepositoryWorld], ...] = (
     Case("tag", _repo("tag", "v1", "main"), _filled, repeats=(7,)),
     Case("delete", _repo("refs", "--delete", "stable"), _filled, repeats=(0, 7)),
     Case("reset", _repo("reset", "main", "stable"), _filled),
-    Case("prune", _repo("prune", "--refs-only"), _garbage),
+    Case("prune", _repo("prune", "--refs-only"), _garbage, roomless=True),
     Case("pull-local", _repo("pull-local", "other"), _other, loose=("partial",)),
-    Case("checkout", _repo("checkout", "-U", "main", "new"), _filled, repeats=(7,)),
-    Case("union", _repo("checkout", "-U", "--union", "main", "out"), _checked_out, loose=("out",)),
-    Case("export", _repo("export", "main", "-o", "out.tar"), _filled, loose=("out.tar",)),
+    Case(  # made where it shall be, as ostree does it: what is half there goes on by --union
+        "checkout",
+        _repo("checkout", "-U", "main", "new"),
+        _filled,
+        again=_repo("checkout", "-U", "--union", "main", "new"),
+        loose=("new",),
+        volatile=True,
+    ),
+    Case(
+        "union",
+        _repo("checkout", "-U", "--union", "main", "out"),
+        _checked_out,
+        loose=("out",),
+        volatile=True,
+    ),
+    Case(
+        "export",
+        _repo("export", "main", "-o", "out.tar"),
+        _filled,
+        loose=("out.tar",),
+        volatile=True,
+    ),
     Case("config", _repo("config", "set", "core.x", "y"), _filled),
     Case("summary", _repo("summary", "-u"), _filled),
 )

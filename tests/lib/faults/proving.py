@@ -51,7 +51,9 @@ class Case(Generic[W]):
     `repeats`: exit codes that it may have when its work is done already (0, or the code of "that
     is there already"). `again`: what is typed instead of the same command afterwards, where that
     would do something else (`rollback`). `judge`: says what a person sees, where that is not whole
-    before (`repair`). `loose`: parts of the state that may be anything in between.
+    before (`repair`). `loose`: parts of the state that may be anything in between. `volatile`:
+    success does not mean durable, as the documents say. `roomless`: it works on a full disk.
+    `collect`: what removes what it leaves on purpose, beside the world's own collector.
     """
 
     name: str
@@ -61,6 +63,9 @@ class Case(Generic[W]):
     again: tuple[str, ...] = ()
     judge: Callable[[W], State] | None = None
     loose: tuple[str, ...] = ()
+    volatile: bool = False
+    roomless: bool = False
+    collect: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -89,7 +94,7 @@ class Proof(Generic[W]):
         assert self.calls
         repeated = self.world.run(*(self.case.again or self.case.words))
         assert repeated.code in self.case.repeats, repeated
-        self.world.collect()
+        self._collect()
         self.listing = frozenset(self.world.listing())
 
     def kills(self, most: int) -> None:
@@ -128,7 +133,7 @@ class Proof(Generic[W]):
         ended = self.world.run(*self.case.words)
         disk.cut()
         disk.again()
-        self.judge(ended, f"{self.case.name}: power cut after success")
+        self.judge(ended, f"{self.case.name}: power cut after success", cut=True)
         for _position, call in self._points(most, CHANGING):
             fault = kill(call)
             self.world.reset()
@@ -136,7 +141,7 @@ class Proof(Generic[W]):
             ended, _ = self.world.traced(*self.case.words, names=CHANGING, fault=fault)
             disk.cut()
             disk.again()
-            self.judge(ended, f"{self.case.name}: {fault.name}, and power cut")
+            self.judge(ended, f"{self.case.name}: {fault.name}, and power cut", cut=True)
 
     def fills(self, memory: Memory, parts: Sequence[float]) -> None:
         """The disk is full in bytes, then in inodes, when a part of what is needed is written."""
@@ -153,14 +158,16 @@ class Proof(Generic[W]):
                 finally:
                     memory.limit()
                 self.tried += 1
-                self.judge(ended, f"{self.case.name}: {part} of the {name} that it needs")
+                where = f"{self.case.name}: {part} of the {name} that it needs"
+                assert ended.code == 0 or not self.case.roomless, f"{where}: {ended}"
+                self.judge(ended, where)
 
-    def judge(self, ended: Ended, where: str) -> None:
+    def judge(self, ended: Ended, where: str, *, cut: bool = False) -> None:
         """Everything that must hold after a fault."""
         where = f"{where}; it ended with {ended.code}: {ended.err.strip()[-2000:]}"
         now = self._state(where)
         self.mixed(now, where)
-        if ended.code == 0:
+        if ended.code == 0 and not (cut and self.case.volatile):
             assert now == self.new, f"{where}\nsuccess, and not done: {difference(now, self.new)}"
         assert ended.code not in _DEFECTS, where
         # What Python says of a signal that came while an object was taken apart is no failure.
@@ -170,7 +177,7 @@ class Proof(Generic[W]):
         assert again.code in allowed, f"{where}\nand then {again}"
         after = self._state(where)
         assert after == self.new, f"{where}\nnot mended by {again}: {difference(after, self.new)}"
-        self.world.collect()
+        self._collect()
         left = sorted(set(self.world.listing()) - self.listing)
         assert not left, f"{where}\nleft: {left}"
 
@@ -181,6 +188,11 @@ class Proof(Generic[W]):
                 continue
             values = (self.old.get(name), self.new.get(name))
             assert now.get(name) in values, f"{where}\n{name}: {now.get(name)}, not of {values}"
+
+    def _collect(self) -> None:
+        if self.case.collect:
+            self.world.ok(*self.case.collect)
+        self.world.collect()
 
     def _state(self, where: str = "") -> State:
         try:

@@ -49,7 +49,9 @@ class RepositoryWorld(World):
     def state(self) -> State:
         """Every ref, and what lies beside the repository; all that refs reach is whole."""
         seen = {"repo": ""}
-        if (self.repo / "config").is_file():
+        # A repository that is half made is none; `init` goes on with it.
+        parts = ("config", "objects", "refs/heads", "refs/remotes", "tmp/cache", "state")
+        if all((self.repo / part).exists() for part in parts):
             refs = self.refs(self.repo)
             seen = {"repo": "there", **refs}
             ended = self.run("store", "--repo=repo", "fsck")
@@ -62,6 +64,10 @@ class RepositoryWorld(World):
             seen["partial"] = str(bool(set(partial) & set(refs.values())))
         return {**seen, **self.beside()}
 
+    def listing(self) -> list[str]:
+        """Without what libostree itself removes a day later (core.tmp-expiry-secs)."""
+        return [path for path in super().listing() if not path.startswith("here/repo/tmp/")]
+
     #: Whether the program `ostree` is asked as well.
     stock = False
 
@@ -71,10 +77,9 @@ class RepositoryWorld(World):
         base = repo / "refs"
         found = {}
         for path in base.rglob("*"):
-            # libostree, killed, leaves half-written refs; the next change removes them.
-            if HALF_A_REF.fullmatch(path.name):
-                os.utime(path, (0, 0))
-            elif path.is_file() and not path.name.startswith("."):
+            # libostree, killed, leaves half-written refs; a later change removes them.
+            half = HALF_A_REF.fullmatch(path.name) or path.name.startswith(".")
+            if path.is_file() and not half:
                 name = str(path.relative_to(base)).removeprefix("heads/")
                 found[f"ref {name}"] = path.read_text().strip()
                 assert len(found[f"ref {name}"]) == 64, f"{path} is torn"
@@ -89,8 +94,12 @@ class RepositoryWorld(World):
         return found
 
     def collect(self) -> None:
-        """`prune` of what no ref needs."""
+        """`prune` of what no ref needs; the next change tidies up what is half-written."""
         if (self.repo / "config").is_file():
+            for path in (*self.repo.iterdir(), *(self.repo / "refs/heads").iterdir()):
+                if HALF_A_REF.fullmatch(path.name):
+                    os.utime(path, (0, 0))
+            self.store("config", "set", "core.tidied", "true")
             self.store("prune", "--refs-only")
 
 

@@ -51,8 +51,8 @@ class World(ABC):
         self.live = base / "live"
         self.saved = base / "saved"
         self.here = self.live / "here"
-        self.live.mkdir()
-        self.here.mkdir()
+        for directory in (self.live, self.here, self.live / "home"):
+            directory.mkdir()
 
     # Time travel
 
@@ -76,11 +76,9 @@ class World(ABC):
 
     def environment(self) -> dict[str, str]:
         """The variables of a command."""
-        home = self.live / "home"
-        home.mkdir(exist_ok=True)
         return {
             **CLEAN_ENVIRONMENT,
-            "HOME": str(home),
+            "HOME": str(self.live / "home"),
             "NO_COLOR": "1",
             "TERM": "dumb",
             "DOLMEN_STORE": str(self.live / "store"),

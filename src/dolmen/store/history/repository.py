@@ -136,7 +136,7 @@ class History:
                 lock = self.owner / "locks" / "store"
                 stack.enter_context(locked(lock, shared=True, what="the store"))
             stack.enter_context(told())
-            settling.sweep_refs(self.path)
+            settling.sweep(self.path)
             yield self.repo
             settling.sync(self.path, disabled=self.repo.get_disable_fsync())
 

@@ -51,14 +51,17 @@ def name_staged(path: Path, *, disabled: bool) -> None:
                 os.rename(f"{staging}/{directory}/{name}", final)
 
 
-def sweep_refs(path: Path) -> None:
-    """Remove refs that a kill left half-written: libostree writes them as tmp.XXXXXX beside."""
-    waiting = [os.fspath(path / "refs")]
+def sweep(path: Path) -> None:
+    """Remove what a kill left half-written: libostree writes refs, config, summary beside theirs
+    under the name tmp.XXXXXX, and looks at those of refs as at refs."""
+    waiting = [os.fspath(path), os.fspath(path / "refs")]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        directory = waiting.pop()
+        with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                    if directory != os.fspath(path):
+                        waiting.append(entry.path)
                 elif HALF_A_REF.fullmatch(entry.name) and is_old(entry.stat().st_mtime):
                     os.unlink(entry.path)
 
