@@ -5,14 +5,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import queue
 import struct
+import threading
 from contextlib import suppress
+from types import TracebackType
 from typing import Protocol
 
 from dolmen.support.errors import HostError
 
 _SOME = 512  # buffers in one call; IOV_MAX is 1024
 _ZEROS = bytes(1 << 20)
+_AHEAD = 4  # writes that may wait, of some megabytes each
 # linux/fs.h: make a range read as zeros; read the partition table again; logical sector size.
 _BLKZEROOUT = 0x127F
 _BLKRRPART = 0x125F
@@ -115,6 +119,62 @@ class Device:
         """Have the kernel look at the partition table; it may be busy with it."""
         with suppress(OSError):
             fcntl.ioctl(self._fd, _BLKRRPART, 0)
+
+
+class Behind:
+    """Writes to another medium in a thread, while the caller reads and checks what comes next.
+
+    In order, a few megabytes behind; what goes wrong is raised by the next call, or at the end.
+    """
+
+    def __init__(self, medium: Medium) -> None:
+        self._medium = medium
+        self._waiting: queue.Queue[tuple[int, list[bytes] | int] | None] = queue.Queue(_AHEAD)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Behind:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._error = self._error or error
+        self._waiting.put(None)
+        self._thread.join()
+        if kind is None and self._error is not None:
+            raise self._error
+
+    def write(self, offset: int, pieces: list[bytes]) -> None:
+        """Have the pieces written, one behind the other."""
+        self._put(offset, pieces)
+
+    def zero(self, offset: int, length: int) -> None:
+        """See to it that this will read as zeros."""
+        self._put(offset, length)
+
+    def _put(self, offset: int, what: list[bytes] | int) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiting.put((offset, what))
+
+    def _run(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            if self._error is not None:
+                continue
+            try:
+                offset, what = task
+                if isinstance(what, int):
+                    self._medium.zero(offset, what)
+                else:
+                    self._medium.write(offset, what)
+            except BaseException as error:
+                self._error = error
 
 
 class Window:

@@ -21,7 +21,7 @@ from dolmen.system.disk.ext4.superblock import Identity
 from dolmen.system.disk.ext4.writing import FileSystem, estimate
 from dolmen.system.disk.fat import Fat
 from dolmen.system.disk.layout import MIB, DiskOptions, Names, divide
-from dolmen.system.disk.media import Device, Medium, Nowhere, Sparse, Window, sector_size
+from dolmen.system.disk.media import Behind, Device, Medium, Nowhere, Sparse, Window, sector_size
 from dolmen.system.disk.nodes import Node, directory, file, place
 from dolmen.system.disk.qcow2 import Qcow2
 from dolmen.system.disk.replacing import replacing, unwritable
@@ -283,7 +283,8 @@ def _write_device(fd: int, prepared: Prepared, emit: Emit) -> int:
     device.zero(0, MIB)
     device.zero(size - MIB, MIB)
     device.finish()
-    prepared.write(device, emit)
+    with Behind(device) as behind:
+        prepared.write(behind, emit)
     device.finish()
     prepared.write_table(device)
     device.finish()
@@ -298,7 +299,8 @@ def _write_file(target: Path, prepared: Prepared, emit: Emit) -> int:
     with replacing(target) as fd:
         _need_room(fd, prepared, target)
         medium = Qcow2(fd, size) if prepared.options.form == "qcow2" else Sparse(fd, size)
-        prepared.write(medium, emit)
+        with Behind(medium) as behind:
+            prepared.write(behind, emit)
         prepared.write_table(medium)
         medium.finish()
     return medium.written

@@ -49,8 +49,7 @@ def test_an_error_leaves_what_was_there(kind: str, tmp_path: Path) -> None:
     target = tmp_path / "disk"
     target.write_bytes(b"old")
     with pytest.raises(KeyboardInterrupt), replacing(target) as fd:
-        os.write(fd, b"new")
-        raise KeyboardInterrupt
+        _interrupted(fd)
     with pytest.raises(HostError) as caught, replacing(target):
         raise OSError(errno.ENOSPC, "full")
     assert caught.value.reason == "disk-full"
@@ -67,6 +66,11 @@ def test_a_place_that_takes_no_files_is_told(kind: str, tmp_path: Path) -> None:
     with pytest.raises(HostError) as caught, replacing(tmp_path / "nowhere/disk"):
         pass
     assert caught.value.reason == "disk-unwritable"
+
+
+def _interrupted(fd: int) -> None:
+    os.write(fd, b"new")
+    raise KeyboardInterrupt
 
 
 def _umask() -> int:
