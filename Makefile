@@ -18,7 +18,7 @@ TESTING := python3-venv python3-pip git gnupg openssl ostree mmdebstrap strace s
 PACKAGING := build-essential debhelper dh-python pybuild-plugin-pyproject python3-setuptools \
 	lintian
 
-BENCHING := mmdebstrap e2fsprogs zsh fish direnv
+BENCHING := mmdebstrap e2fsprogs zsh fish direnv fdisk
 
 APT_INSTALL := scripts/apt-install
 VENV := .venv/bin
