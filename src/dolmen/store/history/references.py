@@ -24,6 +24,14 @@ def create(
     """
     remote, ref = _parsed(name)
     history.refuse_ours(ref)
+    if alias and remote is not None:
+        raise UsageError(f"Cannot create alias to remote ref: {remote}", hint=_ALIAS)
+    if alias and files.lookup(history.files, revision, remotes=False) is None:
+        raise StoreError(
+            f"Cannot create alias to non-existent ref: {revision}",
+            reason="no-revision",
+            hint="dolmen store refs",
+        )
     with history.changing() as repo:
         if not force and not alias and name in refs(history):
             raise StoreError(
@@ -37,6 +45,9 @@ def create(
         else:
             repo.set_ref_immediate(remote, ref, checksum, None)
     return checksum
+
+
+_ALIAS = "dolmen store refs --help"
 
 
 def create_in_collection(

@@ -90,6 +90,13 @@ def listed(
     """
     found: dict[str, str] = {}
     if prefix is None:
+        if not os.path.isdir(f"{repository.path}/refs/remotes"):
+            # As ostree: a part of the repository is lost, and with it refs that nobody would miss.
+            raise StoreError(
+                f"No such directory: {repository.path}/refs/remotes",
+                reason="store-failed",
+                hint=f"mkdir {repository.path}/refs/remotes, if it never had refs of remotes",
+            )
         _below(repository, "heads", "", aliases, found, "")
         for remote in _directories(f"{repository.path}/refs/remotes"):
             _below(repository, f"remotes/{remote}", "", aliases, found, f"{remote}:")

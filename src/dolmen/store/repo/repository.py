@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dolmen.store.reserved import OURS as OURS
 from dolmen.support.errors import StoreError
 
 TYPE_CHECKING = False
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 MODES = ("bare", "bare-user", "bare-user-only", "archive", "archive-z2")
 METADATA = ("commit", "dirtree", "dirmeta")
-#: Ref prefixes that keep the store's own things (`store.collect.OURS`, which costs more to import).
-OURS = ("deb", "image", "pyc")
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 _PIECE = 1 << 16
 _DIGITS = frozenset("0123456789abcdef")
@@ -35,7 +34,7 @@ class Repository:
         self.path = os.path.abspath(path)
         self.objects = f"{self.path}/objects"
         try:
-            self._text = slurp(f"{self.path}/config").decode(errors="replace")
+            self.text = slurp(f"{self.path}/config").decode(errors="replace")
         except OSError as error:
             if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
                 raise unreadable(error) from None
@@ -44,6 +43,12 @@ class Repository:
                 reason="no-repository",
                 hint="dolmen store --repo=DIR init",
             ) from None
+        if not os.path.isdir(f"{self.path}/tmp"):
+            # Copies that leave empty directories out (git, some backups) are mended, as by ostree.
+            try:  # noqa: SIM105  # to import contextlib would cost more than it saves here
+                os.mkdir(f"{self.path}/tmp")
+            except OSError:
+                pass
         self.mode = self.setting("mode", "bare")
         if self.setting("repo_version", "1") != "1" or self.mode not in MODES:
             what = f"mode {self.mode}" if self.mode not in MODES else "version"
@@ -63,7 +68,7 @@ class Repository:
         """A value of the configuration (a key file, desktop-entry-spec's syntax)."""
         here = False
         found = default
-        for line in self._text.splitlines():
+        for line in self.text.splitlines():
             line = line.strip()
             if line.startswith("["):
                 here = line == f"[{section}]"
@@ -75,7 +80,7 @@ class Repository:
 
     def sections(self) -> list[str]:
         """The names of the configuration's sections."""
-        lines = (line.strip() for line in self._text.splitlines())
+        lines = (line.strip() for line in self.text.splitlines())
         return [line[1:-1] for line in lines if line.startswith("[") and line.endswith("]")]
 
     def flag(self, key: str) -> bool:
