@@ -93,7 +93,7 @@ def listed(
         if not os.path.isdir(f"{repository.path}/refs/remotes"):
             # As ostree: a part of the repository is lost, and with it refs that nobody would miss.
             raise StoreError(
-                f"No such directory: {repository.path}/refs/remotes",
+                f"Listing refs: opendir({repository.path}/refs/remotes): No such file or directory",
                 reason="store-failed",
                 hint=f"mkdir {repository.path}/refs/remotes, if it never had refs of remotes",
             )
