@@ -22,6 +22,9 @@ AGENT = Path(__file__).resolve().parents[1] / "lib/guest_agent.py"
 #: What the server is called in a machine with a network.
 HOST = "10.0.2.2"
 REF = "test/machine"
+SIGNER = "machine@example.org"
+#: Where the machine has the key of its images.
+KEY = "/usr/lib/dolmen-test/key.gpg"
 
 UNIT = """\
 [Unit]
@@ -67,6 +70,10 @@ path = "/usr/lib/systemd/system/dolmen-test.service"
 source = "dolmen-test.service"
 
 [[system.files]]
+path = "/usr/lib/dolmen-test/key.gpg"
+source = "key.gpg"
+
+[[system.files]]
 path = "/etc/dolmen-test.conf"
 text = "{text}\\n"
 
@@ -110,7 +117,7 @@ class Lab:
         place = overlay / name.lstrip("/") / part
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(random.Random(part).randbytes(200_000))
-        return _ostree(
+        commit = _ostree(
             self.repository,
             *("commit", f"--branch=test/broken-{part}", f"--tree=ref={self.second}"),
             *(f"--tree=dir={overlay}", "--owner-uid=0", "--owner-gid=0", "--bootable"),
@@ -119,6 +126,9 @@ class Lab:
             *("--add-metadata-string=dolmen.architecture=amd64",),
             *("--add-metadata-string=dolmen.suite=bookworm",),
         ).strip()
+        home = f"--gpg-homedir={self.directory / 'keys'}"
+        _ostree(self.repository, "gpg-sign", home, commit, SIGNER)
+        return commit
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -145,6 +155,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def declare(
     directory: Path,
     *,
+    key: Path,
     text: str,
     sequence: int,
     packages: tuple[str, ...] = (),
@@ -163,6 +174,7 @@ def declare(
             sequence=sequence,
         )
     )
+    (directory / "key.gpg").write_bytes(key.read_bytes())
     (directory / "agent.py").write_bytes(AGENT.read_bytes())
     (directory / "dolmen-test.service").write_text(UNIT)
     return directory
@@ -175,16 +187,21 @@ def build(dolmen: Dolmen, directory: Path) -> str:
     return str(dolmen.json("system", "build", cwd=directory, timeout=1800)["commit"])
 
 
-def publish(store: Path, repository: Path, commit: str, ref: str) -> None:
-    """Put a commit of a store into an archive repository, under a ref."""
+def publish(dolmen: Dolmen, directory: Path, lab: Path, ref: str) -> None:
+    """Sign what a directory declares and put it where machines fetch it."""
+    signing = (f"--sign={SIGNER}", f"--gpg-homedir={lab / 'keys'}")
+    dolmen.ok("system", "publish", lab / "archive", ref, *signing, cwd=directory, timeout=1800)
 
-    if not repository.exists():
-        _ostree(repository, "init", "--mode=archive")
-        _ostree(repository, "config", "set", "archive.zlib-level", "1")
-        _ostree(repository, "config", "set", "core.fsync", "false")
-    _ostree(repository, "pull-local", str(store / "repo"), commit)
-    _ostree(repository, "refs", f"--create={ref}", "--force", commit)
-    _ostree(repository, "summary", "-u")
+
+def make_key(lab: Path) -> Path:
+    """Make the key that images are signed with; returns its public half."""
+    home = lab / "keys"
+    home.mkdir(mode=0o700)
+    gpg = ("gpg", "--homedir", str(home), "--batch", "--quiet", "--passphrase", "")
+    run = functools.partial(subprocess.run, check=True, timeout=120)
+    run([*gpg, "--quick-generate-key", SIGNER, "ed25519", "sign", "never"])
+    run([*gpg, "--output", str(lab / "key.gpg"), "--export", SIGNER])
+    return lab / "key.gpg"
 
 
 def _ostree(repository: Path, *arguments: str) -> str:
@@ -198,15 +215,17 @@ def make(dolmen: Dolmen, directory: Path) -> Lab:
     if note.exists():
         found = json.loads(note.read_text())
         return Lab(directory, found["first"], found["second"])
-    assert dolmen.store is not None
-    one = declare(directory / "one", text="one", sequence=1_700_000_001)
-    two = declare(directory / "two", text="two", sequence=1_700_000_002, packages=("hello",))
+    key = make_key(directory)
+    one = declare(directory / "one", key=key, text="one", sequence=1_700_000_001)
+    two = declare(
+        directory / "two", key=key, text="two", sequence=1_700_000_002, packages=("hello",)
+    )
     first = build(dolmen, one)
     dolmen.ok("system", "image", "-o", directory / "disk.raw", cwd=one, timeout=900)
     second = build(dolmen, two)
+    publish(dolmen, one, directory, REF)
+    publish(dolmen, two, directory, REF)
     lab = Lab(directory, first, second)
-    publish(dolmen.store, lab.repository, first, REF)
-    publish(dolmen.store, lab.repository, second, REF)
     values = asdict(lab)
     values.pop("directory")
     note.write_text(json.dumps(values))

@@ -8,7 +8,7 @@ from tests.lib import machines
 from tests.lib.machines import Machine
 from tests.system.conftest import Start
 from tests.system.lab import REF, Lab
-from tests.system.ways import assert_healthy, point_at, roles, status
+from tests.system.ways import assert_healthy, roles, status, take_from
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -16,8 +16,7 @@ pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
 def upgraded(lab: Lab, machine: Machine, *, ref: str = REF) -> None:
     """Stage the other image; it becomes an entry when the machine is restarted."""
     with lab.served() as url:
-        point_at(machine, url)
-        machine.run(f"dolmen system rebase test:{ref}", 900)
+        take_from(machine, url, ref=ref)
 
 
 def test_two_machines_of_one_image_by_uefi_have_nothing_secret_in_common(

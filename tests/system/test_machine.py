@@ -6,8 +6,8 @@ import pytest
 
 from tests.lib.machines import Machine
 from tests.system.conftest import Start
-from tests.system.lab import REF, Lab
-from tests.system.ways import assert_healthy, point_at, roles, status
+from tests.system.lab import Lab
+from tests.system.ways import assert_healthy, roles, status, take_from
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(1800)]
 
@@ -39,8 +39,7 @@ def test_a_machine_starts_is_upgraded_and_goes_back(lab: Lab, start: Start) -> N
 
     machine.run("echo mine >/etc/dolmen-other.conf; echo kept >/var/lib/note; echo own >/etc/own")
     with lab.served() as url:
-        point_at(machine, url)
-        machine.run(f"dolmen system rebase test:{REF}", 900)
+        take_from(machine, url)
     assert roles(machine) == {"pending": lab.second, "booted": lab.first}
     assert machine.try_run("command -v hello").code != 0
 

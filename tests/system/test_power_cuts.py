@@ -21,15 +21,14 @@ import pytest
 from tests.lib import partitions
 from tests.lib.machines import Machine
 from tests.system.conftest import Start
-from tests.system.lab import REF, Lab
-from tests.system.ways import assert_healthy, point_at, roles
+from tests.system.lab import Lab
+from tests.system.ways import assert_healthy, rebase, roles
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(14400)]
 
 CUTS = int(os.environ.get("DOLMEN_TEST_CUTS", "10"))
 #: Machines at a time; each has one processor.
 _ABREAST = 2
-_UPGRADE = f"dolmen system rebase test:{REF} --reboot"
 _BOOT, _ROOT = 3, 4
 
 
@@ -53,20 +52,20 @@ def test_a_power_cut_leaves_the_old_system_or_the_new(
     machine = start(network=True, processors=1)
     machine.wait()
     assert_healthy(machine)
-    point_at(machine, url)
+    machine.connect()
     machine.save("ready")
     machine.kill()
     ready = tmp_path / "ready.qcow2"
     machine.disk.rename(ready)
     known = machine.boot
 
-    whole = _uncut(ready, tmp_path / "uncut", known)
+    whole = _uncut(ready, tmp_path / "uncut", known, url)
     seed = random.Random(os.environ.get("DOLMEN_TEST_SEED", "dolmen"))
     moments = [whole * (number + seed.random()) / CUTS for number in range(CUTS)]
     with ThreadPoolExecutor(_ABREAST) as crew:
         cuts = list(
             crew.map(
-                lambda item: _cut(lab, ready, tmp_path / f"cut-{item[0]}", known, item[1]),
+                lambda item: _cut(lab, ready, tmp_path / f"cut-{item[0]}", known, url, item[1]),
                 enumerate(moments),
             )
         )
@@ -86,12 +85,12 @@ def _resumed(ready: Path, scratch: Path, known: str) -> Machine:
     return machine
 
 
-def _uncut(ready: Path, scratch: Path, known: str) -> float:
+def _uncut(ready: Path, scratch: Path, known: str, url: str) -> float:
     """How long an upgrade takes, from the command to the boot menu."""
     with_menu = _resumed(ready, scratch, known)
     try:
         began = time.monotonic()
-        with_menu.send(_UPGRADE)
+        with_menu.send(f"{rebase(url)} --reboot")
         with_menu.expect("GNU GRUB", 900)
         return time.monotonic() - began
     finally:
@@ -99,10 +98,10 @@ def _uncut(ready: Path, scratch: Path, known: str) -> float:
         shutil.rmtree(scratch)
 
 
-def _cut(lab: Lab, ready: Path, scratch: Path, known: str, after: float) -> Cut:
+def _cut(lab: Lab, ready: Path, scratch: Path, known: str, url: str, after: float) -> Cut:
     machine = _resumed(ready, scratch, known)
     try:
-        machine.send(_UPGRADE)
+        machine.send(f"{rebase(url)} --reboot")
         time.sleep(after)
         machine.kill()
         for number in (_BOOT, _ROOT):
@@ -118,7 +117,7 @@ def _cut(lab: Lab, ready: Path, scratch: Path, known: str, after: float) -> Cut:
         # The next upgrade goes through, to its last step.
         machine.connect()
         if started == "old":
-            machine.run(_UPGRADE.removesuffix(" --reboot"), 900)
+            machine.run(rebase(url), 900)
         else:
             machine.run("dolmen system rollback", 300)
         machine.power_off()

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tests.lib.machines import Machine
+from tests.system.lab import KEY, REF
 
 
 def status(machine: Machine) -> dict[str, Any]:
@@ -20,10 +21,15 @@ def roles(machine: Machine) -> dict[str, str]:
     return {one["role"]: one["commit"] for one in status(machine)["deployments"]}
 
 
-def point_at(machine: Machine, url: str) -> None:
-    """Tell the machine where its next image comes from."""
+def take_from(machine: Machine, url: str, *, ref: str = REF) -> None:
+    """Stage the newest image of a server; it becomes an entry when the machine is restarted."""
     machine.connect()
-    machine.run(f"ostree remote add --force --no-gpg-verify test {url}")
+    machine.run(rebase(url, ref), 900)
+
+
+def rebase(url: str, ref: str = REF) -> str:
+    """The command for that."""
+    return f"dolmen system rebase {url} {ref} --key={KEY}"
 
 
 def assert_healthy(machine: Machine) -> None:
