@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from dolmen.support.errors import HostError, StoreError, UsageError
 from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.survey import refuse_used, survey
 from dolmen.system.disk.writing import write_disk
-from tests.lib.disks import MIB, TinyImage, no_loader, partition, run, tiny_image
+from tests.lib.disks import MIB, TinyImage, no_loader, partition, run, tiny_image, tool
 
 pytestmark = pytest.mark.root
 
@@ -267,3 +268,55 @@ def test_a_full_file_system_leaves_the_old_image(image: TinyImage, tmp_path: Pat
         assert (small / "disk").read_bytes() == b"old"
     finally:
         subprocess.run(["umount", str(small)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("form", ["raw", "qcow2"])
+@pytest.mark.parametrize("kind", ["btrfs", "xfs"])
+def test_other_file_systems_hold_the_same_tree(
+    image: TinyImage, tmp_path: Path, kind: str, form: str
+) -> None:
+    tool(f"mkfs.{kind}")
+    if kind not in Path("/proc/filesystems").read_text().split():
+        pytest.skip(f"this host's kernel has no {kind}")
+    options = DiskOptions(
+        size=500 * MIB, boot_size=16 * MIB, esp_size=8 * MIB, filesystem=kind, form=form
+    )
+    disk = tmp_path / "disk"
+    summary = write_disk(image.repository, image, disk, assets=no_loader, options=options)
+    if form == "qcow2":
+        run("qemu-img", "check", disk)
+        run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", disk, tmp_path / "raw")
+        disk = tmp_path / "raw"
+    assert "No errors detected" in run("sfdisk", "--verify", disk)
+    root = partition(disk, "root", tmp_path / "root.img")
+    assert summary.root_uuid in run("blkid", "-p", root)
+    if kind == "btrfs":
+        run("btrfs", "check", root)
+    else:
+        run("xfs_repair", "-n", root)
+    plain = replace(options, size=96 * MIB, filesystem="ext4", form="raw")
+    write_disk(image.repository, image, tmp_path / "plain", assets=no_loader, options=plain)
+    known = partition(tmp_path / "plain", "root", tmp_path / "known.img")
+    skip = frozenset({"lost+found"})
+    with mounted(root, tmp_path / "one", "ro") as ours, mounted(known, tmp_path / "two") as same:
+        mine, wanted = (described(top, skip=skip) for top in (ours, same))
+        # Directories count their names in one file system and not in the other; UUIDs are alike.
+        for found in (mine, wanted):
+            for path, values in found.items():
+                if values[0] == stat.S_IFDIR:
+                    found[path] = (*values[:4], 0, *values[5:])
+        assert mine == wanted
+        assert groups(ours / "ostree") == groups(same / "ostree")
+
+
+def test_other_file_systems_are_for_root(image: TinyImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(HostError) as caught:
+        write_disk(
+            image.repository,
+            image,
+            Path("/nowhere/disk"),
+            assets=no_loader,
+            options=replace(SMALL, filesystem="btrfs"),
+        )
+    assert caught.value.reason == "needs-root"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dolmen.support.errors import HostError
-from dolmen.system.boot.growing import grow, read_table, write_table
+from dolmen.system.boot.growing import grow, mounted_from, read_table, write_table
 from dolmen.system.disk import gpt
 
 MIB = 1 << 20
@@ -74,3 +74,16 @@ def test_a_damaged_table_is_left_alone(tmp_path: Path) -> None:
         assert caught.value.reason == "no-partition-table"
     finally:
         os.close(fd)
+
+
+def test_the_device_of_a_mount_is_what_lies_on_top() -> None:
+    mounts = """\
+26 1 254:4 / / rw,relatime - ext4 /dev/vda4 rw
+27 26 0:33 / /sysroot rw,noatime shared:1 - btrfs /dev/vda4 rw,subvolid=5
+28 26 254:3 / /boot rw - ext4 /dev/vda3 rw
+29 27 0:40 / /sysroot rw - tmpfs tmpfs rw
+"""
+    assert mounted_from(Path("/boot"), mounts) == ("ext4", "/dev/vda3")
+    assert mounted_from(Path("/sysroot"), mounts) == ("tmpfs", "")
+    assert mounted_from(Path("/sysroot"), mounts.rsplit("29", 1)[0]) == ("btrfs", "/dev/vda4")
+    assert mounted_from(Path("/nothing"), mounts) == ("", "")

@@ -22,6 +22,12 @@ _HEADER = "<8sIIIIQQQQ16sQIII"
 # linux/blkpg.h
 _BLKPG, _RESIZE = 0x1269, 3
 _RESIZE_TIMEOUT = 600.0
+#: How a file system that is mounted takes the whole of its partition.
+_GROWERS = {
+    "ext4": ("resize2fs", "{partition}"),
+    "xfs": ("xfs_growfs", "{mountpoint}"),
+    "btrfs": ("btrfs", "filesystem", "resize", "max", "{mountpoint}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,9 @@ def grow_root(mountpoint: Path) -> str:
 
     Raises HostError ("no-partition-table", "program-failed"), OSError.
     """
-    device = os.stat(mountpoint).st_dev
+    kind, source = mounted_from(mountpoint, Path("/proc/self/mountinfo").read_text())
+    # btrfs counts devices of its own, which are no partitions.
+    device = os.stat(source).st_rdev if source else os.stat(mountpoint).st_dev
     place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
     if not (place / "partition").is_file():
         return ""
@@ -131,7 +139,9 @@ def grow_root(mountpoint: Path) -> str:
     if made is None and not _asks(whole, number):
         return ""
     # Again at each start: a power cut may have come between the table and the file system.
-    done = run(["resize2fs", str(partition)], timeout=_RESIZE_TIMEOUT)
+    argv = _GROWERS.get(kind, _GROWERS["ext4"])
+    words = [word.format(partition=partition, mountpoint=mountpoint) for word in argv]
+    done = run(words, timeout=_RESIZE_TIMEOUT)
     if not done.ok:
         raise HostError(
             "the root file system cannot be grown",
@@ -139,6 +149,19 @@ def grow_root(mountpoint: Path) -> str:
             details=done.stderr.decode(errors="replace").splitlines()[-5:],
         )
     return f"{partition} has the whole disk" if made is not None else ""
+
+
+def mounted_from(mountpoint: Path, mounts: str) -> tuple[str, str]:
+    """The kind of the file system that is mounted there and its device, from mountinfo (proc(5));
+    empty words when that cannot be told."""
+    found = ("", "")
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, words = before.split(), after.split()
+        if len(fields) > 4 and fields[4] == str(mountpoint) and len(words) > 1:
+            # The last one counts: it lies over the others.
+            found = (words[0], words[1] if words[1].startswith("/dev/") else "")
+    return found
 
 
 def _asks(whole: Path, number: int) -> bool:

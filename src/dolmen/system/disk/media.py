@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -217,6 +218,23 @@ def write_all(fd: int, offset: int, pieces: list[bytes]) -> int:
                 done += os.pwrite(fd, rest[done:], offset + done)
         offset += wanted
     return offset - start
+
+
+def copy_data(fd: int, medium: Medium, size: int) -> None:
+    """Copy what a sparse file holds, and not its holes."""
+    place = 0
+    while place < size:
+        try:
+            place = os.lseek(fd, place, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            raise
+        end = os.lseek(fd, place, os.SEEK_HOLE)
+        while place < end:
+            data = os.pread(fd, min(end - place, 4 << 20), place)
+            medium.write(place, [data])
+            place += len(data)
 
 
 def sector_size(fd: int) -> int:

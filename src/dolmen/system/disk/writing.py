@@ -12,7 +12,7 @@ from typing import Protocol
 
 from dolmen.model import Sha256
 from dolmen.support.clock import monotonic
-from dolmen.support.errors import HostError, UsageError
+from dolmen.support.errors import HostError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
 from dolmen.system.boot import MBR_CODE, BootAssets, BootEntry, embed, menu
 from dolmen.system.disk import gpt, sysroot
@@ -21,8 +21,18 @@ from dolmen.system.disk.ext4.superblock import Identity
 from dolmen.system.disk.ext4.writing import FileSystem, estimate
 from dolmen.system.disk.fat import Fat
 from dolmen.system.disk.layout import MIB, DiskOptions, Names, divide
-from dolmen.system.disk.media import Behind, Device, Medium, Nowhere, Sparse, Window, sector_size
-from dolmen.system.disk.nodes import Node, directory, file, place
+from dolmen.system.disk.media import (
+    Behind,
+    Device,
+    Medium,
+    Nowhere,
+    Sparse,
+    Window,
+    copy_data,
+    sector_size,
+)
+from dolmen.system.disk.mounted import KINDS, check_kind, write_mounted
+from dolmen.system.disk.nodes import Node, directory, file, place, walk
 from dolmen.system.disk.qcow2 import Qcow2
 from dolmen.system.disk.replacing import replacing, unwritable
 
@@ -79,11 +89,7 @@ class Prepared:
         whole: int = 0,
     ) -> None:
         if options.filesystem != "ext4":
-            raise UsageError(
-                f"a root of {options.filesystem} is not written yet; ext4 is",
-                reason="filesystem-unsupported",
-                hint='set filesystem = "ext4" in [system.disk]',
-            )
+            check_kind(options.filesystem)
         self.options = options
         self.image = image
         names = Names(f"{image.key}\0{options.seed}")
@@ -118,6 +124,8 @@ class Prepared:
         content = estimate(root, journal=journal)
         # Inode tables, bitmaps and the superuser's share come on top.
         content += content // 12 + 16 * MIB
+        if options.filesystem != "ext4":
+            content = max(content, KINDS[options.filesystem].least)
         self.layout = divide(options, names, content, whole)
         self._names = names
         self._loader = loader
@@ -128,7 +136,11 @@ class Prepared:
         if whole:
             planned = divide(DiskOptions(boot_size=options.boot_size), names, content).root.size
             room = min(room, planned)
-        self.root = self._file_system("root", root, room, journal)
+        self.tree = root
+        self.content = content
+        self.root: FileSystem | None = None
+        if options.filesystem == "ext4":
+            self.root = self._file_system("root", root, room, journal)
         self.boot = self._file_system("boot", boot, self.layout.boot.size, 4 * MIB)
         self.esp = Fat(
             self.layout.esp.size,
@@ -175,7 +187,30 @@ class Prepared:
             end = offset + len(data)
         esp.zero(end, layout.esp.size - end)
         self.boot.write(Window(medium, layout.boot.start))
-        self.root.write(_Counting(Window(medium, layout.root.start), self.root.used, emit))
+        if self.root is not None:
+            total = self.root.used
+            self.root.write(_Counting(Window(medium, layout.root.start), total, emit))
+
+    def check(self) -> None:
+        """Read everything that `write` and `fill` would, and write nothing."""
+        self.write(Nowhere())
+        if self.root is None:
+            for node in walk(self.tree):
+                for _ in node.chunks():
+                    pass
+
+    def fill(self, fd: int) -> None:
+        """Write the root where its own kernel driver has to; needs an open raw disk."""
+        if self.root is None:
+            write_mounted(
+                self.options.filesystem,
+                self.tree,
+                fd,
+                self.layout.root.start,
+                self.layout.root.size,
+                uuid=self.root_uuid,
+                label="dolmen-root",
+            )
 
     def write_table(self, medium: Medium) -> None:
         """Write what makes all that a disk: boot sector, partition tables, the boot loader's core.
@@ -253,7 +288,7 @@ def write_disk(
             prepared = Prepared(repository, image, assets=assets, options=options, whole=whole)
             checked = monotonic()
             emit(PhaseStarted(Phase.CHECK))
-            prepared.write(Nowhere())
+            prepared.check()
             emit(PhaseFinished(Phase.CHECK, len(prepared.objects), monotonic() - checked))
             emit(PhaseStarted(Phase.WRITE))
             written = _write_device(fd, prepared, emit)
@@ -285,6 +320,7 @@ def _write_device(fd: int, prepared: Prepared, emit: Emit) -> int:
     device.finish()
     with Behind(device) as behind:
         prepared.write(behind, emit)
+    prepared.fill(fd)
     device.finish()
     prepared.write_table(device)
     device.finish()
@@ -296,19 +332,41 @@ def _write_device(fd: int, prepared: Prepared, emit: Emit) -> int:
 def _write_file(target: Path, prepared: Prepared, emit: Emit) -> int:
     """Write beside the target, then take its place."""
     size = prepared.layout.size
+    packed = prepared.options.form == "qcow2"
     with replacing(target) as fd:
         _need_room(fd, prepared, target)
-        medium = Qcow2(fd, size) if prepared.options.form == "qcow2" else Sparse(fd, size)
+        if prepared.root is None and packed:
+            return _packed(fd, prepared, target, emit)
+        medium = Qcow2(fd, size) if packed else Sparse(fd, size)
         with Behind(medium) as behind:
             prepared.write(behind, emit)
+        prepared.fill(fd)
         prepared.write_table(medium)
         medium.finish()
-    return medium.written
+        return os.fstat(fd).st_blocks * 512
+
+
+def _packed(fd: int, prepared: Prepared, target: Path, emit: Emit) -> int:
+    """A qcow2 of a root that the kernel has to write: by way of a raw disk without a name."""
+    size = prepared.layout.size
+    raw = os.open(target.parent, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    try:
+        sparse = Sparse(raw, size)
+        prepared.write(sparse, emit)
+        prepared.fill(raw)
+        prepared.write_table(sparse)
+        medium = Qcow2(fd, size)
+        copy_data(raw, medium, size)
+        medium.finish()
+        return medium.written
+    finally:
+        os.close(raw)
 
 
 def _need_room(fd: int, prepared: Prepared, target: Path) -> None:
     found = os.fstatvfs(fd)
-    needed = prepared.root.used + prepared.boot.used
+    root = prepared.root.used if prepared.root is not None else prepared.content
+    needed = root + prepared.boot.used
     free = found.f_bavail * found.f_frsize
     if free < needed:
         raise HostError(
