@@ -76,15 +76,15 @@ def import_tree(
     PackageError ("unsafe-path", "bad-tar", "truncated", "too-large", "bad-oci", "hash-mismatch",
     "no-such-image", "which-image", "unknown-compression", "bad-bundle"), StoreError, UsageError.
     """
-    kind = incoming.kind or kind_of(incoming.source)
-    if kind == "repo":
-        return _repository(history, incoming, branch, force)
-    if branch is None:
-        raise UsageError("which branch?", hint="dolmen store import --branch=NAME …")
-    history.refuse_ours(branch)
     rules = incoming.rules or Rules()
     rules.canonical = rules.canonical or history.mode == "bare-user-only"
     try:
+        kind = incoming.kind or kind_of(incoming.source)
+        if kind == "repo":
+            return _repository(history, incoming, branch, force)
+        if branch is None:
+            raise UsageError("which branch?", hint="dolmen store import --branch=NAME …")
+        history.refuse_ours(branch)
         with history.transaction():
             intake = Intake(history, rules)
             metadata: dict[str, Any] = {}

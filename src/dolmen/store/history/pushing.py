@@ -17,7 +17,7 @@ from dolmen.store.collect import OURS
 from dolmen.store.history.pulling import pull_local
 from dolmen.store.history.references import refs
 from dolmen.store.history.repository import History, told
-from dolmen.store.history.revisions import resolve, variant
+from dolmen.store.history.revisions import resolve
 from dolmen.support.errors import StoreError, UsageError
 from dolmen.support.locking import locked
 
@@ -111,8 +111,14 @@ def is_ancestor(history: History, before: str, after: str) -> bool:
             return True
         if not history.repo.has_object(_COMMIT, here, None)[1]:
             return False
-        here = OSTree.commit_get_parent(variant(history, here))
+        here = parent_of(history, here)
     return False
+
+
+def parent_of(history: History, commit: str) -> str | None:
+    """The commit before one, also where it is not finished yet."""
+    found: str | None = OSTree.commit_get_parent(history.repo.load_variant(_COMMIT, commit)[1])
+    return found
 
 
 def move(history: History, moves: Sequence[Update]) -> None:

@@ -29,6 +29,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "summary": ("summary", "Write the list of refs for those who pull from here"),
     "config": ("config", "Read and change the repository's configuration"),
     "import": ("import_", "Commit a directory, a tar or an image of containers"),
+    "push": ("push", "Send refs to another repository, also over ssh"),
+    "receive": ("receive", "Take a push from standard input"),
     "sign": ("sign", "Sign a commit with an OpenPGP key"),
     "gpg-sign": ("sign", "The same, as ostree calls it"),
     "verify": ("verify", "Check the signatures of a commit"),
