@@ -62,7 +62,6 @@ def assets(
     *,
     boot_uuid: str,
     architecture: str,
-    esp_uuid: str = "",
     timeout: int | None = None,
 ) -> BootAssets:
     """Make the boot loader of the image checked out at `tree`, for a /boot of this UUID.
@@ -92,7 +91,6 @@ def assets(
             # systemd would take the ESP for /boot otherwise.
             "systemd.gpt_auto=0",
             f"dolmen.boot=UUID={boot_uuid}",
-            *((f"dolmen.esp=UUID={esp_uuid}",) if esp_uuid else ()),
         ),
     )
 

@@ -107,7 +107,6 @@ def boot_loader(
                 tree,
                 scratch,
                 boot_uuid=boot_uuid,
-                esp_uuid=esp_uuid,
                 architecture=architecture,
             )
 
