@@ -191,8 +191,13 @@ def _passes(work: Construction, tree: Image, store: Store, emit: Emit) -> Number
     numbers = users.settle(work, Numbers(dict(work.lock.users), dict(work.lock.groups)))
     declared.settle(work)
     locales.generate(work, store)
-    tries = work.system.boot_tries
-    for file in machine_files(target=work.system.default_target, tries=tries):
+    system = work.system
+    for file in machine_files(
+        target=system.default_target,
+        tries=system.boot_tries,
+        volatile=system.volatile,
+        keep=system.keep,
+    ):
         if file.target:
             work.builder.add_symlink(file.path, file.target)
         else:

@@ -8,7 +8,6 @@ from dolmen.system.tree.construction import Construction, rows
 from dolmen.system.tree.variable import FACTORY, quoted_path
 
 KERNEL_ARGUMENTS = "usr/lib/dolmen/kargs"
-VOLATILE = "usr/lib/dolmen/volatile"
 SHARE = "usr/share/dolmen"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SSHD = "etc/ssh/sshd_config.d/40-dolmen.conf"
