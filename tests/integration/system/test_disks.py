@@ -17,6 +17,7 @@ from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.survey import refuse_used, survey
 from dolmen.system.disk.writing import write_disk
 from tests.lib.disks import MIB, TinyImage, no_loader, partition, run, tiny_image, tool
+from tests.lib.users import OrdinaryUser
 
 pytestmark = pytest.mark.root
 
@@ -320,3 +321,63 @@ def test_other_file_systems_are_for_root(image: TinyImage, monkeypatch: pytest.M
             options=replace(SMALL, filesystem="btrfs"),
         )
     assert caught.value.reason == "needs-root"
+
+
+_AS_USER = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[1:2]
+sys.dont_write_bytecode = True
+from types import SimpleNamespace
+from dolmen.system.boot import BootAssets
+from dolmen.system.disk.layout import DiskOptions
+from dolmen.system.disk.writing import write_disk
+repository, commit, key, target = sys.argv[2:]
+write_disk(
+    Path(repository),
+    SimpleNamespace(key=key, commit=commit),
+    Path(target),
+    assets=lambda boot, esp: BootAssets(b"", b"", {"EFI/BOOT/BOOTX64.EFI": b"MZ"}, {}),
+    options=DiskOptions(size=96 << 20, boot_size=16 << 20, esp_size=8 << 20),
+)
+"""
+
+
+def test_an_ordinary_user_writes_the_same_bytes(
+    ordinary_user: OrdinaryUser, installed_source: Path, public_directory: Path, tmp_path: Path
+) -> None:
+    image = tiny_image(public_directory / "image")
+    for path in (public_directory / "image").rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o055)
+    (public_directory / "image").chmod(0o755)
+    theirs, ours = ordinary_user.directory() / "disk", tmp_path / "disk"
+    argv = ["/usr/bin/python3", "-c", _AS_USER, str(installed_source), str(image.repository)]
+    argv += [str(image.commit), str(image.key)]
+    done = ordinary_user.run([*argv, str(theirs)])
+    assert done.ok, done.stderr.decode()
+    assert theirs.stat().st_uid == ordinary_user.uid
+    subprocess.run([*argv, str(ours)], check=True, timeout=60)
+    assert theirs.read_bytes() == ours.read_bytes()
+
+
+def test_a_kill_leaves_no_file(image: TinyImage, installed_source: Path, tmp_path: Path) -> None:
+    """Cut short at any moment, there is the old file and nothing else."""
+    target = tmp_path / "disk"
+    target.write_bytes(b"old")
+    argv = ["/usr/bin/python3", "-c", _AS_USER, str(installed_source), str(image.repository)]
+    argv += [str(image.commit), str(image.key), str(target)]
+    killed = 0
+    for delay in (0.05, 0.15, 0.3, 0.45, 0.6):
+        child = subprocess.Popen(argv)
+        try:
+            child.wait(delay)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(60)
+            killed += 1
+        assert [path.name for path in tmp_path.iterdir()] == ["disk"]
+        assert target.stat().st_size in (3, 96 * MIB)
+    assert killed
+    subprocess.run(argv, check=True, timeout=60)
+    assert target.stat().st_size == 96 * MIB
