@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Verb -> module of `cli.verbs.store` whose VERB it is.
 READERS = {
+    "prune": "prune",
+    "export": "export",
+    "fsck": "fsck",
     "cat": "cat",
     "diff": "diff",
     "log": "log",
@@ -34,10 +37,21 @@ _INTERRUPTED = 128 + 2
 class Option:
     """One option: `names` as typed, `key` as the function's parameter is called.
 
-    `metavar` is empty for a flag; `convert` is int or str; `many`: it may stand more than once.
+    `metavar` is empty for a flag; `convert` is int or str; `many`: it may stand more than once;
+    `choices`: what it may say.
     """
 
-    __slots__ = ("convert", "default", "help", "key", "many", "metavar", "minimum", "names")
+    __slots__ = (
+        "choices",
+        "convert",
+        "default",
+        "help",
+        "key",
+        "many",
+        "metavar",
+        "minimum",
+        "names",
+    )
 
     def __init__(
         self,
@@ -49,12 +63,14 @@ class Option:
         convert: type[int] | type[str] = str,
         minimum: int | None = None,
         many: bool = False,
+        choices: Sequence[str] = (),
         default: str | int | None = None,
     ) -> None:
         self.names = tuple(names.split())
         self.key = key
         self.help = help_
-        self.metavar = metavar
+        self.metavar = metavar or "|".join(choices)
+        self.choices = choices
         self.convert = convert
         self.minimum = minimum
         self.many = many
@@ -158,6 +174,8 @@ def _option(known: Mapping[str, Option], word: str, left: list[str], given: dict
         if not left:
             return False
         value = left.pop(0)
+    if option.choices and value not in option.choices:
+        return False
     found: str | int = value
     if option.convert is int:
         if not value.removeprefix("-").isdecimal():

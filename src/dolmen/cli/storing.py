@@ -65,7 +65,9 @@ def command_of(verb: Verb) -> click.Command:
         settings: dict[str, Any] = {"help": option.help}
         if option.metavar:
             settings |= {"metavar": option.metavar, "multiple": option.many}
-            if option.minimum is not None:
+            if option.choices:
+                settings |= {"metavar": None, "type": click.Choice(list(option.choices))}
+            elif option.minimum is not None:
                 settings["type"] = click.IntRange(option.minimum)
             elif option.convert is int:
                 settings["type"] = int

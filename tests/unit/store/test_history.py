@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from dolmen.store.history import exporting, pruning, references, revisions
-from dolmen.store.history.checking import fsck
+from dolmen.store.history import references, revisions
 from dolmen.store.history.checkout import Manner, checkout
 from dolmen.store.history.committing import Source, Wish, commit
 from dolmen.store.history.repository import History
 from dolmen.store.history.tree import Tree
-from dolmen.store.repo import differing
+from dolmen.store.repo import differing, exporting, pruning
+from dolmen.store.repo.checking import Wish as Checks
+from dolmen.store.repo.checking import fsck
 from dolmen.support.errors import StoreError, UsageError
 
 
@@ -185,18 +186,19 @@ def test_checkout(history: History, tree: Path, tmp_path: Path) -> None:
 
 def test_damage(history: History, tree: Path) -> None:
     one = put(history, tree)
-    assert fsck(history).clean
+    assert fsck(history.files, Checks()).clean
     name = Tree(history, one).find("/d/f").checksum
     path = history.path / f"objects/{name[:2]}/{name[2:]}.filez"
     path.chmod(0o644)
     path.write_bytes(b"junk")
-    (damage,) = fsck(history).damages
+    (damage,) = fsck(history.files, Checks()).damages
     assert (damage.checksum, damage.kind, damage.commits) == (name, "file", (one,))
+    assert damage.path in ("/d/f", "/same")
     assert path.exists()
     path.unlink()
-    (damage,) = fsck(history, whole=True).damages
+    (damage,) = fsck(history.files, Checks(whole=True)).damages
     assert damage.missing
-    assert fsck(history).broken == (one,)
+    assert fsck(history.files, Checks()).broken == [one]
 
 
 def test_prune(history: History, tree: Path) -> None:
@@ -204,14 +206,15 @@ def test_prune(history: History, tree: Path) -> None:
     (tree / "new").write_text("x")
     put(history, tree)
     references.reset(history, "main", one)
-    assert pruning.prune(history, refs_only=True, dry_run=True).pruned == 3
-    assert pruning.prune(history, refs_only=True).pruned == 3
-    assert pruning.prune(history, refs_only=True).pruned == 0
+    every = pruning.Rules(refs_only=True)
+    assert pruning.prune(history.files, every, dry_run=True).pruned == 3
+    assert pruning.prune(history.files, every).pruned == 3
+    assert pruning.prune(history.files, every).pruned == 0
     names = [put(history, tree, subject=str(number)) for number in range(4)]
     references.create(history, "other", names[2])
 
     def left(**rules: object) -> list[str]:
-        pruning.prune(history, refs_only=True, **rules)  # type: ignore[arg-type]
+        pruning.prune(history.files, pruning.Rules(refs_only=True, **rules))  # type: ignore[arg-type]
         return [found.subject for found in revisions.log(history, "main")]
 
     assert left(younger_than=7) == ["3", "2", "1", "0", ""]
@@ -223,7 +226,7 @@ def test_prune(history: History, tree: Path) -> None:
     references.reset(history, "main", names[3])
     one = names[3]
     with pytest.raises(StoreError) as caught:
-        pruning.prune(history, delete_commit=one)
+        pruning.prune(history.files, every, delete_commit=one)
     assert reason(caught) == "ref-needs"
 
 
@@ -236,7 +239,7 @@ def test_the_stores_own_refs(tree: Path, tmp_path: Path) -> None:
         references.create(history, "image/x", "main")
     assert reason(caught) == "ref-reserved"
     with pytest.raises(StoreError) as caught:
-        pruning.prune(history, refs_only=True)
+        pruning.prune(history.files, pruning.Rules(refs_only=True))
     assert reason(caught) == "store-own"
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from dolmen.store.history import references, revisions
 from dolmen.store.history.bundling import read_bundle, write_bundle
-from dolmen.store.history.checking import fsck
 from dolmen.store.history.committing import Source, Wish, commit
 from dolmen.store.history.pushing import push_local
 from dolmen.store.history.receiving import receive
 from dolmen.store.history.repository import History
 from dolmen.store.history.sending import parse_address, send
 from dolmen.store.history.wire import Wire
+from dolmen.store.repo.checking import Wish, fsck
 from dolmen.support.errors import DolmenError, UsageError
 
 Talk = Callable[[Wire, str], None]
@@ -52,7 +52,7 @@ class World:
         return references.refs(self.there)
 
     def whole(self) -> None:
-        found = fsck(self.there)
+        found = fsck(self.there.files, Wish())
         assert found.clean
         assert not found.partial
 

@@ -76,12 +76,12 @@ def _bare_user_only(path: str) -> Facts:
 def _archive(path: str) -> Facts:
     fd = os.open(path, _FLAGS)
     try:
-        return _archive_header(fd)[0]
+        return archive_header(fd)[0]
     finally:
         os.close(fd)
 
 
-def _archive_header(fd: int) -> tuple[Facts, int]:
+def archive_header(fd: int) -> tuple[Facts, int]:
     """The facts of a `.filez`, and where its content begins.
 
     Length of the header and padding to 8, then (tuuuusa(ayay)) with big-endian numbers: size, uid,
@@ -212,7 +212,7 @@ def inflated(fd: int) -> Iterator[bytes]:
     """The content of a `.filez` in pieces; raises ValueError when it is damaged."""
     import zlib
 
-    _, start = _archive_header(fd)
+    _, start = archive_header(fd)
     os.lseek(fd, start, os.SEEK_SET)
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

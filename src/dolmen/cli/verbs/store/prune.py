@@ -2,64 +2,117 @@
 
 from __future__ import annotations
 
-import re
+from dolmen.cli.reading import Option, Verb, lazily
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-from dolmen.cli import storing, text
-from dolmen.cli.options import session
+    from dolmen.cli.session import Session
+    from dolmen.store.repo.repository import Repository
 
 
-@storing.store_verb(
-    examples="""
-        dolmen store --repo=repo prune --refs-only
-        dolmen store --repo=repo prune --refs-only --depth=2 --no-prune
-    """
-)
-@click.option("--refs-only", is_flag=True, help="Commits count only if a ref leads to them.")
-@click.option("--depth", type=int, default=-1, metavar="N", help="Parents to keep; -1 for all.")
-@click.option("--no-prune", is_flag=True, help="Only say what would go.")
-@click.option("--delete-commit", metavar="COMMIT", help="This commit first.")
-@click.option("--keep-younger-than", metavar="TIME", help="Parents from then on stay as well.")
-@click.option("--only-branch", "only", metavar="REF", multiple=True, help="Shorten no other.")
-@click.option(
-    "--retain-branch-depth", "retain", metavar="REF=N", multiple=True, help="A depth of its own."
-)
-def command(
+def prune(
+    current: Session,
+    repository: Repository,
+    *,
     refs_only: bool,
     depth: int,
     no_prune: bool,
     delete_commit: str | None,
     keep_younger_than: str | None,
-    only: tuple[str, ...],
-    retain: tuple[str, ...],
+    only: list[str],
+    retain: list[str],
+    commit_only: bool,
+    deltas_only: bool,
 ) -> None:
     """Delete the objects that nothing needs. The store's own repository is for `dolmen gc`."""
-    from dolmen.store.history import pruning
+    from dolmen.store.repo import pruning
+    from dolmen.store.repo.sizes import format_size
     from dolmen.support.errors import UsageError
 
-    depths = {}
-    for name, number in map(storing.pair, retain):
-        if not re.fullmatch(r"-1|\d+", number):
-            raise UsageError(f"Invalid depth {number}", hint="--retain-branch-depth=main=3")
-        depths[name] = int(number)
-    history = storing.opened()
-    done = pruning.prune(
-        history,
-        refs_only=refs_only or depth >= 0 or delete_commit is not None,
+    if delete_commit is not None and no_prune:
+        raise UsageError(
+            "Cannot specify both --delete-commit and --no-prune", hint="dolmen store prune --help"
+        )
+    if deltas_only and delete_commit is None:
+        raise UsageError(
+            "--static-deltas-only requires --delete-commit", hint="dolmen store prune --help"
+        )
+    since = None
+    if keep_younger_than is not None:
+        from dolmen.support.dates import seconds
+
+        since = seconds(keep_younger_than)
+    rules = pruning.Rules(
+        refs_only=refs_only,
         depth=depth,
-        dry_run=no_prune,
-        delete_commit=delete_commit,
-        younger_than=None if keep_younger_than is None else storing.seconds(keep_younger_than),
+        younger_than=since,
         only=only,
-        retain=depths,
+        retain=_depths(retain),
+        commits_only=commit_only,
     )
-    current = session()
-    current.answer(done)
-    current.say(f"Total objects: {done.total}")
+    done = pruning.prune(
+        repository, rules, dry_run=no_prune, delete_commit=delete_commit, deltas_only=deltas_only
+    )
+    current.answer(done.value())
+    current.say(f"Total {'(commit only) ' if commit_only else ''}objects: {done.total}")
     if not done.pruned:
         current.say("No unreachable objects")
     elif no_prune:
-        current.say(f"Would delete: {done.pruned} objects, freeing {text.size(done.freed)}")
+        current.say(f"Would delete: {done.pruned} objects, freeing {format_size(done.freed)}")
     else:
-        current.say(f"Deleted {done.pruned} objects, {text.size(done.freed)} freed")
+        current.say(f"Deleted {done.pruned} objects, {format_size(done.freed)} freed")
+
+
+def _depths(given: list[str]) -> dict[str, int]:
+    from dolmen.support.errors import UsageError
+
+    found = {}
+    for words in given:
+        name, equals, number = words.partition("=")
+        if not equals:
+            raise UsageError(
+                f"Invalid value {words}, must specify BRANCH=DEPTH",
+                hint="--retain-branch-depth=main=3",
+            )
+        if number != "-1" and not number.isdecimal():
+            raise UsageError(f"Invalid depth {number}", hint="--retain-branch-depth=main=3")
+        found[name] = int(number)
+    return found
+
+
+VERB = Verb(
+    prune,
+    examples="""
+        dolmen store --repo=repo prune --refs-only
+        dolmen store --repo=repo prune --refs-only --depth=2 --no-prune
+        dolmen store --repo=repo prune --keep-younger-than='2 weeks ago'
+    """,
+    options=(
+        Option("--refs-only", "refs_only", "Commits count only if a ref leads to them."),
+        Option(
+            "--depth", "depth", "Parents to keep; -1 for all.", metavar="N", convert=int, default=-1
+        ),
+        Option("--no-prune", "no_prune", "Only say what would go."),
+        Option("--delete-commit", "delete_commit", "This commit first.", metavar="COMMIT"),
+        Option(
+            "--keep-younger-than",
+            "keep_younger_than",
+            "Parents from then on stay, older ones go.",
+            metavar="TIME",
+        ),
+        Option("--only-branch", "only", "Shorten no other.", metavar="REF", many=True),
+        Option(
+            "--retain-branch-depth", "retain", "A depth of its own.", metavar="REF=N", many=True
+        ),
+        Option("--commit-only", "commit_only", "Look at commits only, and delete no other."),
+        Option(
+            "--static-deltas-only", "deltas_only", "With --delete-commit: only the deltas to it."
+        ),
+    ),
+)
+
+
+def __getattr__(name: str) -> Any:
+    return lazily(VERB, name)
