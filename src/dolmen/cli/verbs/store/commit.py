@@ -146,9 +146,9 @@ def command(path: str | None, **given: Any) -> None:
             skip_if_unchanged=given["skip"],
             sync=given["fsync"] and not given["disable_fsync"],
             bind=None if given["no_bindings"] else given["bind_ref"],
-            metadata=[storing.pair(words) for words in given["values"]],
-            strings=[storing.pair(words) for words in given["strings"]],
-            detached_strings=[storing.pair(words) for words in given["detached"]],
+            metadata=[_pair(words) for words in given["values"]],
+            strings=[_pair(words) for words in given["strings"]],
+            detached_strings=[_pair(words) for words in given["detached"]],
             keep_metadata=given["keep_metadata"],
             modes=modes,
             skipped=skipped,
@@ -196,6 +196,14 @@ def _source(words: str) -> Any:
             f"Invalid tree type specification '{words}'", hint="--tree=dir=PATH, tar=FILE, ref=REF"
         )
     return Source(kind, "-" if kind == "tar" and value == "/dev/stdin" else value)
+
+
+def _pair(words: str) -> tuple[str, str]:
+    from dolmen.support.errors import UsageError
+
+    if words.startswith("="):
+        raise UsageError("Empty metadata key", hint="dolmen store commit --help")
+    return storing.pair(words)
 
 
 def _lines(file: str) -> list[str]:
