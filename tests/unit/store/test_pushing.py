@@ -19,7 +19,8 @@ from dolmen.store.history.receiving import receive
 from dolmen.store.history.repository import History
 from dolmen.store.history.sending import parse_address, send
 from dolmen.store.history.wire import Wire
-from dolmen.store.repo.checking import Wish, fsck
+from dolmen.store.repo.checking import Wish as Checks
+from dolmen.store.repo.checking import fsck
 from dolmen.support.errors import DolmenError, UsageError
 
 Talk = Callable[[Wire, str], None]
@@ -52,7 +53,7 @@ class World:
         return references.refs(self.there)
 
     def whole(self) -> None:
-        found = fsck(self.there.files, Wish())
+        found = fsck(self.there.files, Checks())
         assert found.clean
         assert not found.partial
 
