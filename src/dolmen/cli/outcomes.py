@@ -37,7 +37,12 @@ def outcome_value(outcome: Outcome) -> dict[str, object]:
 
 def lines(outcome: Outcome, *, colour: bool) -> list[str]:
     """An outcome for people."""
-    if not outcome.changed:
+    found = _lines(outcome, colour=colour)
+    return [*found, "Next: dolmen system build"] if outcome.system else found
+
+
+def _lines(outcome: Outcome, *, colour: bool) -> list[str]:
+    if not (outcome.changed or outcome.dry_run):
         where = f"generation {outcome.generation.number}" if outcome.generation else "the lock"
         return [
             f"Nothing to do: {where} has the {text.count(outcome.packages, 'package')} asked for "

@@ -10,10 +10,10 @@ live, and the same command typed again finishes the work.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dolmen.environment import generations, persisting, placing
+from dolmen.environment import generations, persisting, placing, systems
 from dolmen.environment.backend import Backend
 from dolmen.environment.changes import Changes, compare
 from dolmen.environment.committing import commit, is_same, live_lock
@@ -21,6 +21,7 @@ from dolmen.environment.generations import Record
 from dolmen.environment.layout import Environment, read_text
 from dolmen.environment.selecting import Selection, chosen
 from dolmen.environment.settling import is_whole, replace_text, taken_back
+from dolmen.environment.starting import made
 from dolmen.model import (
     Generation,
     Lock,
@@ -37,7 +38,6 @@ from dolmen.model.manifest import Deb
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Notice, ignore
-from dolmen.support.files import remove_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Outcome:
     """How an operation ended: whether anything moved, and what.
 
     `generation` is the live one afterwards (None where nothing was ever built), `packages` the size
-    of the closure, `seconds` the time it all took.
+    of the closure, `seconds` the time it all took. `system`: a whole one is declared here, so
+    nothing was built.
     """
 
     environment: Environment
@@ -55,6 +56,7 @@ class Outcome:
     packages: int
     seconds: float
     dry_run: bool = False
+    system: bool = False
 
 
 def install(
@@ -91,7 +93,7 @@ def install(
             text = add_debs(text, debs)
         return text
 
-    with _made(environment) if create else contextlib.nullcontext():
+    with made(environment) if create else contextlib.nullcontext():
         return apply(
             environment,
             edit,
@@ -162,6 +164,7 @@ def lock(
         manifest = parse_manifest(environment.manifest_text())
         before = _old_lock(environment, emit)
         after = placing.solve(environment, manifest, backend=backend, refresh=refresh, emit=emit)
+        after = systems.with_numbers(after, before)
         text = render_lock(after)
         changed = text != environment.lock_text()
         if changed:
@@ -174,6 +177,7 @@ def lock(
         generation=live.generation if live else None,
         packages=len(after.packages),
         seconds=monotonic() - start,
+        system=manifest.system is not None,
     )
 
 
@@ -222,6 +226,7 @@ def sync(
         manifest = (
             _any_manifest(manifest_text) if mode == "frozen" else parse_manifest(manifest_text)
         )
+        systems.refuse(environment, manifest)
         found = read_lock(environment)
         if mode != "frozen" and found.inputs != manifest.inputs():
             error = _stale(environment, manifest, found)
@@ -333,8 +338,20 @@ def apply(
                 ages=ages,
                 emit=emit,
             )
+            new = systems.with_numbers(new, old)
             new_text = render_lock(new)
         assert new_text is not None
+        if manifest.system is not None:
+            return Outcome(
+                environment=environment,
+                changed=not dry_run and systems.write(environment, after_text, new),
+                changes=compare(old, new),
+                generation=None,
+                packages=len(new.packages),
+                seconds=monotonic() - start,
+                dry_run=dry_run,
+                system=True,
+            )
         new = new.selected(with_groups)
         changes = compare(live_lock(environment) if live else None, new)
         if dry_run:
@@ -384,22 +401,6 @@ def _manifest_text(environment: Environment, create: str | None) -> str:
     from dolmen.model.editing import new_manifest
 
     return new_manifest(create)
-
-
-@contextlib.contextmanager
-def _made(environment: Environment) -> Iterator[None]:
-    """Make the directory; without a manifest at the end, leave nothing of ours behind."""
-    existed = environment.directory.is_dir()
-    had_state = environment.state.exists()
-    environment.directory.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        if not had_state and not environment.manifest.exists():
-            remove_tree(environment.state)
-            if not existed:
-                with contextlib.suppress(OSError):
-                    environment.directory.rmdir()
 
 
 def read_lock(environment: Environment) -> Lock:

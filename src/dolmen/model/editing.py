@@ -22,6 +22,14 @@ def new_manifest(suite: str) -> str:
     )
 
 
+def new_system_manifest(suite: str) -> str:
+    """The text of a fresh manifest of a whole machine."""
+    from importlib import resources
+
+    text = resources.files("dolmen").joinpath("data/system.toml").read_text()
+    return text.replace("@SUITE@", suite)
+
+
 def add_packages(
     text: str, specs: Iterable[Spec], *, group: str | None = None, name: str = FILE_NAME
 ) -> str:

@@ -72,14 +72,14 @@ def build(
     """Make the system image of a manifest and its lock, or find it made.
 
     `directory` holds the files that the manifest names, and the manifest itself, whose text the
-    image keeps. Raises DeclarationError ("no-system", "file-missing", "var-unknown", …), StaleError
+    image keeps. Raises DeclarationError ("no-system-declared", "file-missing", "var-unknown", …), StaleError
     and what `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
     """
     system = manifest.system
     if system is None:
         raise DeclarationError(
             "the manifest declares no system: it has no [system] table",
-            reason="no-system",
+            reason="no-system-declared",
             context=str(directory),
             hint="dolmen init --system (in an empty directory), or add [system] to dolmen.toml",
         )

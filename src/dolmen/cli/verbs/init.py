@@ -14,10 +14,12 @@ from dolmen.cli.options import session, verb
         dolmen init
         dolmen init --suite trixie
         dolmen init --dir web --suite bookworm
+        dolmen init --system --dir machine
     """
 )
 @click.option("--suite", metavar="SUITE", help="Debian's suite (default: the host's own).")
-def command(suite: str | None) -> None:
+@click.option("--system", is_flag=True, help="Declare a whole machine (see docs/system.md).")
+def command(suite: str | None, system: bool) -> None:
     """Write a fresh dolmen.toml.
 
     Packages come from the host's own Debian sources, re-targeted to the suite, until the manifest
@@ -29,7 +31,10 @@ def command(suite: str | None) -> None:
     current = session()
     directory = absolute(current.directory or Path())
     directory.mkdir(parents=True, exist_ok=True)
-    environment = initialise(directory, suite=suite)
+    environment = initialise(directory, suite=suite, system=system)
     current.answer({"directory": directory, "manifest": environment.manifest})
     current.say(f"Wrote {environment.manifest}")
-    current.say("Next: dolmen install PACKAGE…")
+    if system:
+        current.say("Next: edit it, then dolmen lock && dolmen system build")
+    else:
+        current.say("Next: dolmen install PACKAGE…")

@@ -40,6 +40,7 @@ def command(only_check: bool, refresh: bool) -> None:
     for line in change_lines(outcome.changes, colour=current.paints):
         current.say(line)
     if outcome.changed:
-        current.say(f"Locked {text.count(outcome.packages, 'package')}. Next: dolmen sync")
+        then = "dolmen system build" if outcome.system else "dolmen sync"
+        current.say(f"Locked {text.count(outcome.packages, 'package')}. Next: {then}")
     else:
         current.say(f"Nothing changed: {text.count(outcome.packages, 'package')}")

@@ -92,6 +92,12 @@ def leftovers(tree: Tree) -> Iterator[str]:
     for name in ("dev", "proc", "run", "sys", "sysroot", "tmp"):
         for child in tree.names(name):
             yield f"/{name}/{child} is in the commit"
-    wanted = "usr/lib/systemd/system/multi-user.target.wants/ostree-finalize-staged.path"
-    if not tree.kind(wanted):
-        yield "nothing starts ostree-finalize-staged, so a staged deployment is never finished"
+    units = "usr/lib/systemd/system"
+    unit = "ostree-finalize-staged"
+    # Since libostree 2024 whoever stages starts the service; before, a path unit watches.
+    if not tree.kind(f"{units}/{unit}.service"):
+        yield f"there is no {unit}.service, so a staged deployment is never finished"
+    elif tree.kind(f"{units}/{unit}.path") and not tree.kind(
+        f"{units}/multi-user.target.wants/{unit}.path"
+    ):
+        yield f"nothing starts {unit}, so a staged deployment is never finished"

@@ -14,14 +14,14 @@ MODULES = "usr/lib/modules"
 
 
 def place(work: Construction) -> None:
-    """Find the one kernel and move its files; empties /boot. Raises DeclarationError ("no-kernel",
+    """Find the one kernel and move its files; empties /boot. Raises DeclarationError ("no-kernel-package",
     "many-kernels")."""
     found = [name for name in work.names(MODULES) if work.has(f"{MODULES}/{name}/kernel")]
     images = [name for name in found if _image(work, name)]
     if not images:
         raise DeclarationError(
             "none of the packages brings a kernel",
-            reason="no-kernel",
+            reason="no-kernel-package",
             details=found,
             hint='in dolmen.toml, below [system]: kernel = "linux-image-amd64"',
         )

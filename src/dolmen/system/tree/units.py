@@ -17,6 +17,8 @@ from dolmen.system.tree.construction import Construction
 UNITS = "usr/lib/systemd/system"
 USER_UNITS = "usr/lib/systemd/user"
 PRESET = "usr/lib/systemd/system-preset/00-dolmen.preset"
+#: libostree's own, which a package's script enables, or a generator, or nobody, by version.
+_OSTREE = ("ostree-finalize-staged.path", "ostree-boot-complete.service")
 _DEPENDENCY = re.compile(r".+\.(?:wants|requires|upholds)")
 _NETWORKS = ("ifupdown", "network-manager", "connman", "netplan.io", "dhcpcd", "wicd-daemon")
 _DHCP = """\
@@ -38,6 +40,9 @@ def settle(work: Construction) -> None:
     system = work.system
     for unit in system.disable:
         _disable(work, unit)
+    for unit in _OSTREE:
+        if _find(work, unit) is not None:
+            work.builder.add_symlink(f"{UNITS}/multi-user.target.wants/{unit}", f"../{unit}")
     for unit in system.enable:
         _enable(work, unit, set())
     for unit in system.mask:
