@@ -18,7 +18,7 @@ from dolmen.system.disk.writing import DiskSummary, write_disk
 
 def declared(directory: Path) -> tuple[Manifest, Lock]:
     """What a directory declares; raises DeclarationError ("no-environment", "no-lock",
-    "no-system")."""
+    "no-system-declared")."""
     found = []
     for name, reason, mend in (
         ("dolmen.toml", "no-environment", "init"),
@@ -37,7 +37,7 @@ def declared(directory: Path) -> tuple[Manifest, Lock]:
     if manifest.system is None:
         raise DeclarationError(
             f"{directory / 'dolmen.toml'} declares no system",
-            reason="no-system",
+            reason="no-system-declared",
             hint="add a [system] table: docs/system.md",
         )
     return manifest, parse_lock(found[1])
