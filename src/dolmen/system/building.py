@@ -8,7 +8,7 @@ inputs, and the ref `system/<key>` keeps it from being collected.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from dolmen.system.tree import (
     ourselves,
     tmpfiles,
     units,
+    updates,
     users,
     variable,
 )
@@ -72,7 +73,7 @@ def build(
     """Make the system image of a manifest and its lock, or find it made.
 
     `directory` holds the files that the manifest names, and the manifest itself, whose text the
-    image keeps. Raises DeclarationError ("no-system-declared", "file-missing", "var-unknown", …), StaleError
+    image keeps. Raises DeclarationError ("no-system-declared", "file-missing", …), StaleError
     and what `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
     """
     system = manifest.system
@@ -150,28 +151,17 @@ def _finish(
 ) -> SystemImage:
     system = manifest.system
     assert system is not None
-    number = sequence(lock, system)
     with store.tree_builder() as builder:
         builder.merge_commit(tree.commit)
         work = Construction(builder, lock, system, beside)
-        numbers = _passes(work, tree, store, emit)
+        numbers = finish_tree(
+            work, store, lambda there: initramfs.initramfs(there, tree, store, emit=emit)[1]
+        )
         after = replace(lock, users=_pairs(numbers.users), groups=_pairs(numbers.groups))
         # The image says what it is made from so that building that again gives the same image.
         key = system_key(after, manifest, beside)
         work.write(f"{declared.SHARE}/dolmen.lock", render_lock(after))
-        image = builder.commit(
-            metadata={
-                "ostree.bootable": True,
-                "ostree.linux": work.kernel,
-                "version": version(lock, number),
-                "dolmen.sequence": number,
-                "dolmen.architecture": lock.architecture,
-                "dolmen.suite": lock.suite,
-                "dolmen.key": key,
-            },
-            subject=f"{system.hostname}: Debian {lock.suite}, {len(lock.packages)} packages",
-            timestamp=number,
-        )
+        image = commit(work, after, key)
     findings = lint(store, image.commit)
     if findings:
         raise DeclarationError(
@@ -185,7 +175,31 @@ def _finish(
     return SystemImage(key, image.root, image.commit, work.kernel, after)
 
 
-def _passes(work: Construction, tree: Image, store: Store, emit: Emit) -> Numbers:
+def commit(work: Construction, lock: Lock, key: Sha256) -> Image:
+    """Commit a finished tree with what libostree and machines look for in its metadata."""
+    number = sequence(lock, work.system)
+    return work.builder.commit(
+        metadata={
+            "ostree.bootable": True,
+            "ostree.linux": work.kernel,
+            "version": version(lock, number),
+            "dolmen.sequence": number,
+            "dolmen.architecture": lock.architecture,
+            "dolmen.suite": lock.suite,
+            "dolmen.key": key,
+        },
+        subject=f"{work.system.hostname}: Debian {lock.suite}, {len(lock.packages)} packages",
+        timestamp=number,
+    )
+
+
+def finish_tree(
+    work: Construction, store: Store, make_initramfs: Callable[[Construction], bytes]
+) -> Numbers:
+    """All passes in their order; returns the numbers of users and groups there are then.
+
+    Raises DeclarationError for what cannot be done as declared.
+    """
     identity.drop(work)
     kernel.place(work)
     numbers = users.settle(work, Numbers(dict(work.lock.users), dict(work.lock.groups)))
@@ -202,10 +216,10 @@ def _passes(work: Construction, tree: Image, store: Store, emit: Emit) -> Number
             work.builder.add_symlink(file.path, file.target)
         else:
             work.builder.add_file(file.path, file.content, mode=file.mode)
+    updates.settle(work)
     units.settle(work)
     ourselves.place(work)
-    _, content = initramfs.initramfs(work, tree, store, emit=emit)
-    initramfs.place(work, content)
+    initramfs.place(work, make_initramfs(work))
     work.write(_KERNEL, f"{work.kernel}\n")
     database.move(work)
     layout.arrange(work)

@@ -14,8 +14,10 @@ MODULES = "usr/lib/modules"
 
 
 def place(work: Construction) -> None:
-    """Find the one kernel and move its files; empties /boot. Raises DeclarationError ("no-kernel-package",
-    "many-kernels")."""
+    """Find the one kernel and move its files; empties /boot.
+
+    Raises DeclarationError ("no-kernel-package", "many-kernels").
+    """
     found = [name for name in work.names(MODULES) if work.has(f"{MODULES}/{name}/kernel")]
     images = [name for name in found if _image(work, name)]
     if not images:
