@@ -28,6 +28,7 @@ READERS = {
     "refs": "refs",
     "rev-parse": "rev_parse",
     "show": "show",
+    "summary": "summary",
 }
 _FLAGS = {"--json": "json", "-q": "quiet", "--quiet": "quiet", "--json-events": "json_events"}
 _PIPE_BROKEN = 128 + 13  # SIGPIPE; the module signal costs 3 ms

@@ -107,7 +107,8 @@ def commit(history: History, wish: Wish) -> Committed:
             wish.body,
             _metadata(history, wish, parent, root),
             root,
-            wish.timestamp if wish.timestamp is not None else _present(),
+            # Before 1970: libostree writes it as a positive number, in two's complement.
+            (wish.timestamp if wish.timestamp is not None else _present()) % (1 << 64),
             None,
         )[1]
         if wish.detached_strings:

@@ -64,12 +64,6 @@ def remote_url(history: History, name: str) -> str:
         return str(history.repo.remote_get_url(name)[1])
 
 
-def write_summary(history: History) -> None:
-    """Write the list of refs that those who pull read first."""
-    with history.changing() as repo:
-        repo.regenerate_summary(None, None)
-
-
 def verification(words: Sequence[str]) -> dict[str, str]:
     """The options of a remote that `--sign-verify=TYPE=inline:KEY` or `TYPE=file:PATH` stand for.
 

@@ -64,7 +64,8 @@ class Commit:
         self.parent = parent.hex() if len(parent) == 32 else None
         self.subject = data[third : fourth - 1].decode()
         self.body = data[fourth : fifth - 1].decode()
-        self.timestamp = int.from_bytes(data[start - 8 : start], "big")
+        # Before 1970 it is a negative number that was written as a positive one.
+        self.timestamp = int.from_bytes(data[start - 8 : start], "big", signed=True)
         tree, meta = data[start:sixth], data[sixth:limit]
         if len(tree) != 32 or len(meta) != 32 or len(parent) not in (0, 32):
             raise ValueError("no checksum")
@@ -87,7 +88,8 @@ class Commit:
         """Its metadata by key: `variant.Variant`s."""
         from dolmen.store.repo import variant
 
-        return dict(variant.read("a{sv}", self.data[: self.metadata_end]))
+        # Of a key that comes twice the first counts, as for libostree.
+        return dict(reversed(variant.read("a{sv}", self.data[: self.metadata_end])))
 
     def related(self) -> list[tuple[str, str]]:
         """The commits that it says are related: (name, checksum)."""
@@ -129,7 +131,7 @@ def detached(repository: Repository, checksum: str) -> dict[str, Any] | None:
     if not repository.has(checksum, "commitmeta"):
         return None
     try:
-        return dict(variant.read("a{sv}", repository.read(checksum, "commitmeta")))
+        return dict(reversed(variant.read("a{sv}", repository.read(checksum, "commitmeta"))))
     except (ValueError, IndexError):
         raise damaged(checksum, "commitmeta") from None
 

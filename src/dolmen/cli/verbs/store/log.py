@@ -40,12 +40,16 @@ def commit_lines(commit: Commit) -> list[str]:
     """A commit as `ostree log` and `ostree show` print it."""
     from dolmen.support.clock import utc_text
 
+    try:
+        date = utc_text(commit.timestamp)
+    except (OverflowError, ValueError, OSError):
+        date = f"@{commit.timestamp}"
     lines = [f"commit {commit.checksum}"]
     if commit.parent is not None:
         lines.append(f"Parent:  {commit.parent}")
     lines += [
         f"ContentChecksum:  {commit.content}",
-        f"Date:  {utc_text(commit.timestamp)}",
+        f"Date:  {date}",
     ]
     version = commit.version
     if version is not None:
