@@ -33,8 +33,8 @@ def store_path(explicit: Path | None = None) -> Path:
     return base / "dolmen"
 
 
-def prepare(path: Path) -> None:
-    """Check the store at `path`, and make it on first use.
+def prepare(path: Path, *, looking: bool = False) -> None:
+    """Check the store at `path`, and make it on first use; `looking`: it may be read-only.
 
     Raises StoreError: "store-format", "store-foreign", "store-no-xattrs", "store-read-only",
     "store-full", "store-failed".
@@ -42,12 +42,12 @@ def prepare(path: Path) -> None:
     try:
         if not (path / "format").exists():
             _create(path)
-        _check(path)
+        _check(path, looking)
     except OSError as error:
         raise _failed(path, error) from None
 
 
-def _check(path: Path) -> None:
+def _check(path: Path, looking: bool) -> None:
     status = os.stat(path)
     if status.st_uid != os.geteuid():
         raise StoreError(
@@ -68,7 +68,7 @@ def _check(path: Path) -> None:
             reason="store-format",
             hint="use the Dolmen that wrote it, or another store: dolmen --store DIRECTORY",
         )
-    if not os.access(path / "tmp", os.W_OK):
+    if not looking and not os.access(path / "tmp", os.W_OK):
         raise _failed(path, OSError(errno.EROFS, "read-only"))
 
 

@@ -61,6 +61,22 @@ class Store:
         prepare(where)
         return cls(where)
 
+    @classmethod
+    def to_look_at(cls, path: Path | None = None) -> Store:
+        """The same, also where it can only be read; then nothing can be locked, nor change."""
+        where = store_path(path)
+        prepare(where, looking=True)
+        return cls(where)
+
+    @contextlib.contextmanager
+    def looking(self, *, emit: Emit = ignore) -> Iterator[None]:
+        """Hold off the collector where there can be one: not in a store that is read-only."""
+        if os.access(self.locks, os.W_OK):
+            with self.locked("store", emit=emit):
+                yield
+        else:
+            yield
+
     @contextlib.contextmanager
     def locked(
         self, what: str = "store", *, shared: bool = True, emit: Emit = ignore

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from dolmen import archive
 from dolmen.cli.main import main
 from dolmen.cli.quick import quick
 from dolmen.cli.session import Session
@@ -21,6 +22,7 @@ from dolmen.image import image_key
 from dolmen.model import Entrance, Lock, LockedPackage, Manifest
 from dolmen.model.package import LocalDeb
 from dolmen.store import Image, Store
+from dolmen.support.errors import ArchiveError
 from dolmen.support.events import Emit, ignore
 from tests.lib.backend import LAUNCHER
 from tests.lib.damage import StoreBackend, build
@@ -33,6 +35,7 @@ def dolmen(arguments: Sequence[str]) -> int:
     """One command line."""
     Session.backend = lambda self: LocalRooms(self.store)  # type: ignore[method-assign]
     repairing._build = _build_spare  # type: ignore[assignment]
+    archive.fetch = _unreachable  # type: ignore[assignment]
     code = quick(arguments)
     return main(arguments) if code is None else code
 
@@ -74,5 +77,11 @@ class LocalRooms(Rooms):
         directory.mkdir()
 
 
+def _unreachable(*_given: object, **_named: object) -> None:
+    raise ArchiveError("the archive cannot be reached", reason="fetch-failed")
+
+
 def _build_spare(lock: Lock, spare: Store, emit: Emit) -> Image:
+    if not Path(os.environ[POOL]).is_dir():
+        _unreachable()
     return build(spare, lock, Path(os.environ[POOL]))

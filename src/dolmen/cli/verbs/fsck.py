@@ -31,8 +31,8 @@ def command(context: click.Context, quick: bool) -> None:
     from dolmen.store import Store
 
     current = session()
-    store = Store.open(current.store)
-    with store.locked(emit=current.emit):  # no collector meanwhile
+    store = Store.to_look_at(current.store)
+    with store.looking(emit=current.emit):
         report = check(store, quick=quick, emit=current.emit)
     current.close()
     if not report.whole:
