@@ -15,7 +15,7 @@ import pytest
 from dolmen.support.errors import HostError, StoreError, UsageError
 from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.survey import refuse_used, survey
-from dolmen.system.disk.writing import write_disk
+from dolmen.system.disk.writing import Prepared, write_disk
 from tests.lib.disks import MIB, TinyImage, no_loader, partition, run, tiny_image, tool
 from tests.lib.users import OrdinaryUser
 
@@ -206,6 +206,25 @@ def test_a_device_gets_the_disk_and_gives_it_back(image: TinyImage, tmp_path: Pa
             assert (top / "ostree/repo/config").read_text().startswith("[core]")
 
 
+def test_marks_of_what_was_there_do_not_shine_through(image: TinyImage, tmp_path: Path) -> None:
+    """blkid is asked by udev; where it sees two file systems it names none, and nothing starts."""
+    options = DiskOptions(boot_size=16 * MIB, esp_size=8 * MIB)
+    with loop_device(tmp_path / "device", 700 * MIB) as device:
+        made = Prepared(image.repository, image, assets=no_loader, options=options, whole=700 * MIB)
+        root = made.layout.root
+        # A RAID of version 1.0 has its superblock 8 KiB before the end, ZFS labels lie there, too.
+        magic = (0xA92B4EFC).to_bytes(4, "little") + (1).to_bytes(4, "little")
+        with device.open("r+b") as stream:
+            stream.seek(root.start + root.size - 8192)
+            stream.write(magic)
+        write_disk(image.repository, image, device, assets=no_loader, options=options)
+        with device.open("rb") as stream:
+            stream.seek(root.start + root.size - MIB)
+            assert not any(stream.read(MIB))
+        part = partition(device, "root", tmp_path / "root.img")
+        assert 'TYPE="ext4"' in run("blkid", "-p", part)
+
+
 def test_a_device_in_use_is_refused(image: TinyImage, tmp_path: Path) -> None:
     with loop_device(tmp_path / "device", 300 * MIB) as device:
         run("mkfs.ext4", "-q", device)
@@ -331,7 +350,7 @@ sys.dont_write_bytecode = True
 from types import SimpleNamespace
 from dolmen.system.boot import BootAssets
 from dolmen.system.disk.layout import DiskOptions
-from dolmen.system.disk.writing import write_disk
+from dolmen.system.disk.writing import Prepared, write_disk
 repository, commit, key, target = sys.argv[2:]
 write_disk(
     Path(repository),

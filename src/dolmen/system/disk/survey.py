@@ -91,6 +91,12 @@ def _device(target: Path) -> Survey:
             details=done.stderr.decode(errors="replace").splitlines()[-5:],
         ) from None
     parts = tuple(_walk(top))
+    if parts[0].kind == "part":
+        raise UsageError(
+            f"{target} is a partition, and a whole disk is needed",
+            reason="no-disk",
+            hint="lsblk --paths",
+        )
     return Survey(target, parts[0].size, parts)
 
 

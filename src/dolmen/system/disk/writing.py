@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -317,6 +318,9 @@ def _write_device(fd: int, prepared: Prepared, emit: Emit) -> int:
     size = prepared.layout.size
     device.zero(0, MIB)
     device.zero(size - MIB, MIB)
+    for part in (prepared.layout.boot, prepared.layout.root):
+        # What keeps its mark at the end of a partition (RAID, ZFS) would still be seen there.
+        device.zero(part.start + part.size - MIB, MIB)
     device.finish()
     with Behind(device) as behind:
         prepared.write(behind, emit)
@@ -382,8 +386,10 @@ def _opened(device: Path) -> Iterator[int]:
     try:
         fd = os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise unwritable(device, error) from None
         raise HostError(
-            f"cannot have {device} for ourselves: {error.strerror}",
+            f"something uses {device}",
             reason="disk-in-use",
             hint=f"see what uses it: lsblk {device}",
         ) from None

@@ -13,6 +13,7 @@ import pytest
 from dolmen.model import Sha256
 from dolmen.store.objects import Objects
 from dolmen.support.errors import DolmenError, HostError, StoreError, UsageError
+from dolmen.system.disk import committed
 from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.writing import DiskSummary, Prepared, write_disk
 from tests.lib.disks import (
@@ -228,3 +229,16 @@ def test_a_bigger_disk_is_left_to_the_first_start(image: TinyImage) -> None:
     assert made.layout.root.size > 890 * 1024 * MIB
     assert made.root is not None
     assert made.root.geometry.blocks * 4096 < 4096 * MIB
+
+
+def test_more_names_than_an_inode_has_become_copies(
+    image: TinyImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committed, "_MOST_NAMES", 1)
+    write(image, tmp_path / "disk")
+    root = partition(tmp_path / "disk", "root", tmp_path / "root")
+    check_ext4(root)
+    deployed = f"ostree/deploy/debian/deploy/{image.commit}.0/usr/bin"
+    one, two = (debugfs(root, f"stat {deployed}/{name}") for name in ("same", "same-again"))
+    assert sorted("Links: 2" in text for text in (one, two)) == [False, True]
+    assert "same content" in debugfs(root, f"cat {deployed}/same-again")
