@@ -14,6 +14,8 @@ _TMPFILES = "usr/lib/tmpfiles.d"
 _NEEDED = ("/var/lib/apt/lists/partial", "/var/cache/apt/archives/partial", "/var/log/apt")
 #: Where links into /usr are no mistake: what only describes the image, or is a package's own.
 _LINKED = ("usr/lib/sysimage/", "usr/lib/opt/", "usr/share/")
+#: Names at the top that other rules speak of.
+_OTHERS = ("etc", "vmlinuz", "vmlinuz.old", "initrd.img", "initrd.img.old")
 _LEFT = (".dpkg-new", ".dpkg-tmp", ".dpkg-dist", ".ucf-dist", ".ucf-old")
 
 
@@ -75,7 +77,7 @@ def top_level(tree: Tree) -> Iterator[str]:
             yield f"/{name} does not point to usr/{name}"
     known = {*EMPTY, *MOVED, *ALIASED, "usr", "ostree"}
     for name in tree.names(""):
-        if name not in known and name != "etc":
+        if name not in known and name not in _OTHERS:
             yield f"/{name} does not belong there"
 
 

@@ -42,7 +42,8 @@ def settle(work: Construction, known: Numbers) -> Numbers:
     users = _renumbered(allocated.users, known.users)
     groups = _renumbered(allocated.groups, known.groups)
     _apply(work, users, groups)
-    for user in work.system.users:
+    # Those with a declared number first: nobody else is given it then.
+    for user in sorted(work.system.users, key=lambda user: user.uid is None):
         _add(work, user, known)
     found = Numbers(_numbers(work.text("etc/passwd")), _numbers(work.text("etc/group")))
     _sysusers(work)
