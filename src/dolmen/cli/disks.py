@@ -35,24 +35,14 @@ class Size(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-def disk_options(function: F) -> F:
-    """Add --seed and --filesystem."""
-    for option in (
-        click.option(
-            "--filesystem",
-            type=click.Choice(["ext4", "btrfs", "xfs"]),
-            default="ext4",
-            help="Of the root (default: what the manifest says).",
-        ),
-        click.option(
-            "--seed",
-            default="",
-            metavar="TEXT",
-            help="Other UUIDs from the same image; the same seed gives the same bytes.",
-        ),
-    ):
-        function = option(function)
-    return function
+def seed_option(function: F) -> F:
+    """Add --seed."""
+    return click.option(
+        "--seed",
+        default="",
+        metavar="TEXT",
+        help="Other UUIDs from the same image; the same seed gives the same bytes.",
+    )(function)
 
 
 def directory(current: Session) -> Path:

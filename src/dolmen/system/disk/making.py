@@ -55,7 +55,7 @@ def disk_options(manifest: Manifest, lock: Lock, given: DiskOptions) -> DiskOpti
         size=given.size or disk.size,
         boot_size=given.boot_size or disk.boot_size,
         esp_size=given.esp_size or disk.esp_size,
-        filesystem=disk.filesystem if given.filesystem == "ext4" else given.filesystem,
+        filesystem=disk.filesystem,
         architecture=lock.architecture,
         refspec=refspec,
         grow=disk.grow,

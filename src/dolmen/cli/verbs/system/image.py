@@ -31,8 +31,8 @@ from dolmen.cli.options import session, verb
 @click.option(
     "--size", type=disks.Size(), metavar="SIZE", help="Of the whole disk (default: as needed)."
 )
-@disks.disk_options
-def command(output: Path, form: str | None, size: int | None, filesystem: str, seed: str) -> None:
+@disks.seed_option
+def command(output: Path, form: str | None, size: int | None, seed: str) -> None:
     """Write a disk that boots by UEFI and by BIOS, from the manifest's [system].
 
     No root, no loop devices, no mounts. The same lock and seed give the same bytes; holes stay
@@ -46,7 +46,6 @@ def command(output: Path, form: str | None, size: int | None, filesystem: str, s
     options = DiskOptions(
         size=size or 0,
         seed=seed,
-        filesystem=filesystem,
         form=form or ("qcow2" if output.suffix == ".qcow2" else "raw"),
     )
     disks.show(

@@ -11,9 +11,7 @@ from typing import Any
 import click
 
 #: Options whose next word is their value, not a disk.
-_VALUED = frozenset(
-    {"-C", "--dir", "--store", "--color", "--seed", "--filesystem", "--sysroot", "--os"}
-)
+_VALUED = frozenset({"-C", "--dir", "--store", "--color", "--seed", "--sysroot", "--os"})
 
 
 class _Either(click.Command):

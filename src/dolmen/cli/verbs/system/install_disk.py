@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     """
 )
 @click.option("--yes", is_flag=True, help="Do not ask; everything on the disk is lost.")
-@disks.disk_options
+@disks.seed_option
 @click.argument("target", metavar="DISK", type=click.Path(path_type=Path))
-def command(target: Path, yes: bool, filesystem: str, seed: str) -> None:
+def command(target: Path, yes: bool, seed: str) -> None:
     """Write the system that the manifest declares to a disk; all that is there is lost.
 
     What is there is shown first, and a disk of which anything is mounted is refused. The root
@@ -49,7 +49,7 @@ def command(target: Path, yes: bool, filesystem: str, seed: str) -> None:
             directory,
             target.absolute(),
             store=Store.open(current.store),
-            options=DiskOptions(size=size, seed=seed, filesystem=filesystem),
+            options=DiskOptions(size=size, seed=seed),
             emit=current.emit,
         )
     )
