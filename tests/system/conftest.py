@@ -18,15 +18,21 @@ Start = Callable[..., Machine]
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, installed_source: Path) -> Lab:
-    """The images, the disk and the repository; skips where no machine can be started."""
+def in_lab(tmp_path_factory: pytest.TempPathFactory, installed_source: Path) -> Dolmen:
+    """The command with the lab's store; skips where no machine can be started."""
     reason = machines.missing()
     if reason:
         pytest.skip(reason)
     kept = os.environ.get("DOLMEN_TEST_LAB")
     directory = Path(kept) if kept else tmp_path_factory.mktemp("lab")
     directory.mkdir(parents=True, exist_ok=True)
-    return make(Dolmen(installed_source, directory, directory / "store"), directory)
+    return Dolmen(installed_source, directory, directory / "store")
+
+
+@pytest.fixture(scope="session")
+def lab(in_lab: Dolmen) -> Lab:
+    """The images, the disk and the repository."""
+    return make(in_lab, in_lab.directory)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ packages = [{packages}]
 [system]
 hostname = "dolmen-test"
 kernel = "linux-image-cloud-amd64"
-kernel-arguments = ["console=tty0", "console=ttyS0,115200"]
+kernel-arguments = ["console=tty0", "console=ttyS0,115200", "quiet"]
 enable = ["dolmen-test.service"]
 # Waits for cards that a machine under test does not have, and work of the night.
 mask = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service"]
@@ -109,6 +109,10 @@ class Lab:
     def repository(self) -> Path:
         """An `archive` repository with both images, for a web server."""
         return self.directory / "archive"
+
+    def borrow_lock(self, directory: Path) -> None:
+        """Give another manifest of the same packages the first image's lock."""
+        (directory / "dolmen.lock").write_bytes((self.directory / "one/dolmen.lock").read_bytes())
 
     def publish_broken(self, part: str) -> str:
         """Publish the second image with a kernel, or an initramfs, of noise; returns the commit."""
