@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -163,5 +163,5 @@ def test_one_lock_makes_one_image_and_one_disk(lab: Lab, in_lab: Dolmen, tmp_pat
         assert digest(again) == digest(before)
 
 
-def digest(stream: BinaryIO) -> str:
+def digest(stream: io.BufferedReader) -> str:
     return hashlib.file_digest(stream, "sha256").hexdigest()
