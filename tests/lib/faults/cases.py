@@ -140,28 +140,10 @@ REPOSITORIES: tuple[Case[RepositoryWorld], ...] = (
     Case("reset", _repo("reset", "main", "stable"), _filled),
     Case("prune", _repo("prune", "--refs-only"), _garbage, roomless=True),
     Case("pull-local", _repo("pull-local", "other"), _other, loose=("partial",)),
-    Case(  # made where it shall be, as ostree does it: what is half there goes on by --union
-        "checkout",
-        _repo("checkout", "-U", "main", "new"),
-        _filled,
-        again=_repo("checkout", "-U", "--union", "main", "new"),
-        loose=("new",),
-        volatile=True,
-    ),
-    Case(
-        "union",
-        _repo("checkout", "-U", "--union", "main", "out"),
-        _checked_out,
-        loose=("out",),
-        volatile=True,
-    ),
-    Case(
-        "export",
-        _repo("export", "main", "-o", "out.tar"),
-        _filled,
-        loose=("out.tar",),
-        volatile=True,
-    ),
+    # A kill leaves a directory half made, which goes before the same is typed again.
+    Case("checkout", _repo("checkout", "-U", "main", "new"), _filled, loose=("new",), renew="new"),
+    Case("union", _repo("checkout", "-U", "--union", "main", "out"), _checked_out, loose=("out",)),
+    Case("export", _repo("export", "main", "-o", "out.tar"), _filled, loose=("out.tar",)),
     Case("config", _repo("config", "set", "core.x", "y"), _filled),
     Case("summary", _repo("summary", "-u"), _filled),
 )

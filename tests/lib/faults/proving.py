@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from dolmen.support.files import remove_tree
 from tests.lib.faults.disks import Disk, Memory
 from tests.lib.faults.tracing import (
     CHANGING,
@@ -51,8 +52,8 @@ class Case(Generic[W]):
     `repeats`: exit codes that it may have when its work is done already (0, or the code of "that
     is there already"). `again`: what is typed instead of the same command afterwards, where that
     would do something else (`rollback`). `judge`: says what a person sees, where that is not whole
-    before (`repair`). `loose`: parts of the state that may be anything in between. `volatile`:
-    success does not mean durable, as the documents say. `roomless`: it works on a full disk.
+    before (`repair`). `loose`: parts of the state that may be anything in between. `renew`:
+    what is to be removed by hand before it is typed again. `roomless`: it works on a full disk.
     `collect`: what removes what it leaves on purpose, beside the world's own collector.
     """
 
@@ -63,7 +64,7 @@ class Case(Generic[W]):
     again: tuple[str, ...] = ()
     judge: Callable[[W], State] | None = None
     loose: tuple[str, ...] = ()
-    volatile: bool = False
+    renew: str = ""
     roomless: bool = False
     collect: tuple[str, ...] = ()
 
@@ -92,7 +93,7 @@ class Proof(Generic[W]):
         assert ended.code == 0, ended
         self.new = self._state()
         assert self.calls
-        repeated = self.world.run(*(self.case.again or self.case.words))
+        repeated = self._again()
         assert repeated.code in self.case.repeats, repeated
         self._collect()
         self.listing = frozenset(self.world.listing())
@@ -133,7 +134,7 @@ class Proof(Generic[W]):
         ended = self.world.run(*self.case.words)
         disk.cut()
         disk.again()
-        self.judge(ended, f"{self.case.name}: power cut after success", cut=True)
+        self.judge(ended, f"{self.case.name}: power cut after success")
         for _position, call in self._points(most, CHANGING):
             fault = kill(call)
             self.world.reset()
@@ -141,7 +142,7 @@ class Proof(Generic[W]):
             ended, _ = self.world.traced(*self.case.words, names=CHANGING, fault=fault)
             disk.cut()
             disk.again()
-            self.judge(ended, f"{self.case.name}: {fault.name}, and power cut", cut=True)
+            self.judge(ended, f"{self.case.name}: {fault.name}, and power cut")
 
     def fills(self, memory: Memory, parts: Sequence[float]) -> None:
         """The disk is full in bytes, then in inodes, when a part of what is needed is written."""
@@ -162,17 +163,17 @@ class Proof(Generic[W]):
                 assert ended.code == 0 or not self.case.roomless, f"{where}: {ended}"
                 self.judge(ended, where)
 
-    def judge(self, ended: Ended, where: str, *, cut: bool = False) -> None:
+    def judge(self, ended: Ended, where: str) -> None:
         """Everything that must hold after a fault."""
         where = f"{where}; it ended with {ended.code}: {ended.err.strip()[-2000:]}"
         now = self._state(where)
         self.mixed(now, where)
-        if ended.code == 0 and not (cut and self.case.volatile):
+        if ended.code == 0:
             assert now == self.new, f"{where}\nsuccess, and not done: {difference(now, self.new)}"
         assert ended.code not in _DEFECTS, where
         # What Python says of a signal that came while an object was taken apart is no failure.
         assert "Traceback" not in ended.err.split("Exception ignored in")[0], where
-        again = self.world.run(*(self.case.again or self.case.words))
+        again = self._again()
         allowed = self.case.repeats if now == self.new else (0, *self.case.repeats)
         assert again.code in allowed, f"{where}\nand then {again}"
         after = self._state(where)
@@ -188,6 +189,11 @@ class Proof(Generic[W]):
                 continue
             values = (self.old.get(name), self.new.get(name))
             assert now.get(name) in values, f"{where}\n{name}: {now.get(name)}, not of {values}"
+
+    def _again(self) -> Ended:
+        if self.case.renew:
+            remove_tree(self.world.here / self.case.renew)
+        return self.world.run(*(self.case.again or self.case.words))
 
     def _collect(self) -> None:
         if self.case.collect:

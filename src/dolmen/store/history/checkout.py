@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from gi.repository import Gio, OSTree
 from dolmen.store.history.native import Flags, checkout_at
 from dolmen.store.history.repository import History, told
 from dolmen.support.errors import UsageError
+from dolmen.support.files import remove_tree
 
 #: Pieces per thread, and the most threads: hard links are made by the kernel, not by us.
 _PIECES = 8
@@ -82,7 +84,7 @@ def checkout(history: History, checksum: str, destination: Path, manner: Manner)
     skipped = frozenset(manner.skipped)
     write = partial(checkout_at, history.repo, flags, commit=checksum)
     fresh = not os.path.lexists(destination)
-    with told():
+    with _all_or_nothing(destination, fresh), told():
         # One sync at the end is as good as one of each file and directory, and much faster.
         history.repo.set_disable_fsync(True)
         pieces = (
@@ -106,6 +108,19 @@ def checkout(history: History, checksum: str, destination: Path, manner: Manner)
             sync_file_system(destination if destination.is_dir() else destination.parent)
             if fresh:
                 sync_file_system(destination.absolute().parent)
+
+
+@contextlib.contextmanager
+def _all_or_nothing(destination: Path, fresh: bool) -> Iterator[None]:
+    """Where a directory could not be filled it goes again; a kill leaves what was made."""
+    try:
+        yield
+    except BaseException as error:
+        # Somebody else's is left alone: it came meanwhile.
+        if fresh and getattr(error, "reason", "") != "path-exists":
+            with contextlib.suppress(OSError):
+                remove_tree(destination)
+        raise
 
 
 def has_path(history: History, checksum: str, path: str) -> bool:

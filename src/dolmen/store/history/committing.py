@@ -11,7 +11,7 @@ from typing import Any
 from gi.repository import GLib, OSTree
 
 from dolmen.store.history.filling import fill
-from dolmen.store.history.repository import History
+from dolmen.store.history.repository import History, told
 from dolmen.store.history.revisions import load, metadata, resolve
 from dolmen.support.clock import now
 from dolmen.support.errors import StoreError, UsageError
@@ -89,10 +89,11 @@ def commit(history: History, wish: Wish) -> Committed:
     """
     if wish.branch is not None:
         history.refuse_ours(wish.branch)
-    parent = _parent(history, wish)
+    with told():
+        parent = _parent(history, wish)
+        before = load(history, parent) if parent is not None else None
     if not wish.sync:
         history.repo.set_disable_fsync(True)
-    before = load(history, parent) if parent is not None else None
     with history.transaction() as repo:
         root = repo.write_mtree(fill(history, wish), None)[1]
         same = (root.tree_get_contents_checksum(), root.tree_get_metadata_checksum())
