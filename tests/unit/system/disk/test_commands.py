@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,6 +97,7 @@ def sha256(path: Path) -> str:
         (["--yes", "/dev/sda"], True),
         (["./vm.raw", "--seed", "x"], True),
         (["htop"], False),
+        (["./htop.deb"], False),
         (["-C", "/etc/machine", "htop"], False),
         (["htop", "--sysroot", "/mnt"], False),
         (["--help"], False),
@@ -180,3 +183,27 @@ def test_a_tiny_image_is_one(tmp_path: Path) -> None:
     image = tiny_image(tmp_path / "store")
     assert isinstance(image, TinyImage)
     assert "no errors found" in run("ostree", f"--repo={image.repository}", "fsck")
+
+
+class _Typed(io.StringIO):
+    """A terminal at which this was typed."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("./vm.raw\n", 2), ("vm.raw\n", 0), ("yes\n", 2), ("", 2)]
+)
+def test_the_name_of_the_disk_has_to_be_typed(
+    say: Say, directory: Path, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
+) -> None:
+    disk = directory / "vm.raw"
+    with disk.open("wb") as stream:
+        stream.truncate(90 * MIB)
+    monkeypatch.setattr(sys, "stdin", _Typed(typed))
+    said = say("system", "install", "./vm.raw")
+    assert said.code == code
+    assert "Type vm.raw to overwrite it" in said.err
+    with disk.open("rb") as stream:
+        assert any(stream.read(MIB)) is (code == 0)

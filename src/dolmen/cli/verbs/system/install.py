@@ -34,7 +34,8 @@ def names_disk(words: list[str]) -> bool:
     """Whether one of the words is a path that is no option's value."""
     before = ""
     for word in words:
-        if word.startswith(("/", "./", "../")) and before not in _VALUED:
+        is_path = word.startswith(("/", "./", "../")) and not word.endswith(".deb")
+        if is_path and before not in _VALUED:
             return True
         before = word
     return False
