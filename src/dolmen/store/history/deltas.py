@@ -131,14 +131,11 @@ def generate(
         if value is not None:
             options[key] = GLib.Variant("u", value)
     if recipe.file is not None:
-        path = os.fsencode(recipe.file.absolute()) + b"\0"
-        options["filename"] = GLib.Variant.new_from_bytes(
-            GLib.VariantType("ay"), GLib.Bytes.new(path), True
-        )
+        options["filename"] = _bytestring(os.fsencode(recipe.file.absolute()))
     if recipe.endianness is not None:
         options["endianness"] = GLib.Variant("y", ord(recipe.endianness))
     if recipe.signing is not None:
-        options["sign-name"] = GLib.Variant("s", recipe.signing[0])
+        options["sign-name"] = _bytestring(recipe.signing[0].encode())
         options["sign-key-ids"] = GLib.Variant("as", list(recipe.signing[1]))
     with history.changing() as repo:
         repo.static_delta_generate(
@@ -150,6 +147,11 @@ def generate(
             None,
         )
     return name, True
+
+
+def _bytestring(text: bytes) -> GLib.Variant:
+    data = GLib.Bytes.new(text + b"\0")
+    return GLib.Variant.new_from_bytes(GLib.VariantType("ay"), data, True)
 
 
 def names(history: History) -> list[str]:
@@ -230,19 +232,6 @@ def describe(history: History, name: str) -> Delta:
     if "/" not in name and not os.path.exists(name):
         raise StoreError(f"Invalid rev {name}", reason="no-delta", hint="dolmen store deltas list")
     return read(_file(Path(name)))
-
-
-def signer(kind: str, keys: Sequence[str], *, secret: bool = False) -> Any:
-    """One of libostree's own kinds of signatures with its keys; raises StoreError."""
-    with told():
-        sign = OSTree.Sign.get_by_name(kind)
-        for key in keys:
-            value = GLib.Variant("s", key)
-            if secret:
-                sign.set_sk(value)
-            else:
-                sign.add_pk(value)
-    return sign
 
 
 def verify_signature(history: History, name: str, sign: Any) -> tuple[bool, str]:

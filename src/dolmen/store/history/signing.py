@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gi.repository import GLib, OSTree
 
@@ -178,6 +179,44 @@ def verify(
     if len(valid) < least or lacking:
         raise _refused(checksum, found, len(valid), least, lacking)
     return Verified(checksum, tuple(found))
+
+
+def module(kind: str, keys: Sequence[str], *, secret: bool = False) -> Any:
+    """One of libostree's own kinds of signatures, with its keys; Debian's has none but one for
+    tests. Raises StoreError."""
+    with told():
+        found = OSTree.Sign.get_by_name(kind)
+        for key in keys:
+            value = GLib.Variant("s", key)
+            if secret:
+                found.set_sk(value)
+            else:
+                found.add_pk(value)
+    return found
+
+
+def sign_by(history: History, revision: str, kind: str, keys: Sequence[str]) -> str:
+    """Sign a commit in one of libostree's own ways; the commit."""
+    checksum = resolve(history, revision)
+    for key in keys:
+        with history.changing() as repo:
+            module(kind, [key], secret=True).commit(repo, checksum, None)
+    return checksum
+
+
+def verify_by(history: History, revision: str, kind: str, keys: Sequence[str]) -> str:
+    """Ask libostree for such a signature; what it says. Raises ArchiveError ("signature-bad")."""
+    checksum = resolve(history, revision)
+    for key in keys:
+        try:
+            good, words = module(kind, [key]).commit_verify(history.repo, checksum, None)
+        except GLib.Error:
+            continue
+        if good:
+            return str(words or "")
+    raise ArchiveError(
+        "No valid signatures found", reason="signature-bad", hint="dolmen store show COMMIT"
+    )
 
 
 def _refused(

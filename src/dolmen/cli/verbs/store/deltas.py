@@ -134,10 +134,10 @@ def delete_command(name: str) -> None:
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 def apply_command(source: str, sign_type: str, keys: tuple[str, ...]) -> None:
     """Take in the commit that a delta leads to, without a network; print it."""
-    from dolmen.store.history import deltas
+    from dolmen.store.history import deltas, signing
 
     history = storing.opened()
-    sign = deltas.signer(sign_type, keys) if keys else None
+    sign = signing.module(sign_type, keys) if keys else None
     checksum = deltas.apply(history, Path(source), sign=sign)
     current = session()
     current.answer({"checksum": checksum})
@@ -151,13 +151,13 @@ def apply_command(source: str, sign_type: str, keys: tuple[str, ...]) -> None:
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 def verify_command(name: str, sign_type: str | None, keys: tuple[str, ...]) -> None:
     """Check that a delta is whole: its commit, and each part against its checksum."""
-    from dolmen.store.history import deltas
+    from dolmen.store.history import deltas, signing
     from dolmen.support.errors import ArchiveError, StoreError
 
     history = storing.opened()
     current = session()
     if sign_type is not None or keys:
-        sign = deltas.signer(sign_type or "ed25519", keys)
+        sign = signing.module(sign_type or "ed25519", keys)
         good, words = deltas.verify_signature(history, name, sign)
         current.say(text.sanitise(f"Verification {'OK' if good else 'fails'}"))
         if not good:

@@ -23,10 +23,11 @@ from dolmen.cli.options import session
 @click.option(
     "-s",
     "--sign-type",
-    type=click.Choice(["gpg"]),
+    metavar="NAME",
     default="gpg",
-    help="gpg only: Debian builds libostree without ed25519.",
+    help="gpg (default), or a way of libostree's own; Debian builds it without ed25519.",
 )
+@click.option("--verify", is_flag=True, help="Of such a way: check; for gpg see `verify`.")
 @click.argument("revision", metavar="COMMIT")
 @click.argument("more", metavar="[KEY]...", nargs=-1)
 def command(
@@ -36,6 +37,7 @@ def command(
     gpg_homedir: str | None,
     delete: bool,
     sign_type: str,
+    verify: bool,
 ) -> None:
     """Sign a commit with OpenPGP keys; the commit stays what it is.
 
@@ -43,13 +45,21 @@ def command(
     `pull` asks for them where a remote says gpg-verify=true.
     """
     from dolmen.store.history import signing
-    from dolmen.support.errors import UsageError
+    from dolmen.support.errors import StoreError, UsageError
 
     wanted = (*keys, *more)
     if not wanted:
         raise UsageError("which key?", hint="dolmen store sign --key-id=KEY COMMIT")
     history = storing.opened()
     current = session()
+    if verify or sign_type != "gpg":
+        if verify:
+            words = signing.verify_by(history, revision, sign_type, wanted)
+            current.answer({"signature": words})
+            current.say(words)
+        else:
+            current.answer({"checksum": signing.sign_by(history, revision, sign_type, wanted)})
+        return
     if delete:
         checksum, count = signing.unsign(history, revision, wanted)
         current.answer({"checksum": checksum, "deleted": count})
@@ -58,4 +68,10 @@ def command(
     checksum, new = signing.sign(
         history, revision, wanted, home=Path(gpg_homedir) if gpg_homedir else None
     )
+    if not new and click.get_current_context().info_name == "gpg-sign":
+        raise StoreError(
+            f"Commit {checksum} is already signed with {wanted[0]}",
+            reason="already-signed",
+            hint=f"dolmen store show {checksum[:12]}",
+        )
     current.answer({"checksum": checksum, "signed": new})
