@@ -138,7 +138,7 @@ class Lab:
     def served(self) -> Iterator[str]:
         """The repository on loopback; returns the URL that a machine sees."""
         handler = functools.partial(_Quiet, directory=str(self.repository))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = _Server(("127.0.0.1", 0), handler)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -147,6 +147,13 @@ class Lab:
             server.shutdown()
             server.server_close()
             thread.join(10)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A machine whose power was cut hangs up."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
