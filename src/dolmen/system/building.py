@@ -25,7 +25,7 @@ from dolmen.support.clock import monotonic
 from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 from dolmen.support.files import write_atomic
-from dolmen.system import initramfs, locales
+from dolmen.system import bytecode, initramfs, locales
 from dolmen.system.boot.placing import machine_files
 from dolmen.system.lint import lint
 from dolmen.system.tree import (
@@ -45,7 +45,7 @@ from dolmen.system.tree.construction import Construction
 from dolmen.system.tree.users import Numbers
 
 #: Raised by whatever changes images of the same inputs.
-BUILDER = 1
+BUILDER = 2
 OSNAME = "debian"
 _KERNEL = "usr/lib/dolmen/kernel"
 
@@ -219,6 +219,7 @@ def finish_tree(
     updates.settle(work)
     units.settle(work)
     ourselves.place(work)
+    bytecode.compile_ourselves(work, store)
     initramfs.place(work, make_initramfs(work))
     work.write(_KERNEL, f"{work.kernel}\n")
     database.move(work)
