@@ -8,11 +8,13 @@ from pathlib import Path
 
 from dolmen.model import Lock, Manifest, Sha256, parse_lock, parse_manifest
 from dolmen.store import Store
+from dolmen.store.objects import Objects
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.boot import BootAssets, assets
 from dolmen.system.disk.layout import DiskOptions
 from dolmen.system.disk.replacing import check_place
+from dolmen.system.disk.toolbox import check_out_tools
 from dolmen.system.disk.writing import DiskSummary, write_disk
 
 
@@ -102,7 +104,7 @@ def boot_loader(
     def make(boot_uuid: str, esp_uuid: str) -> BootAssets:
         with store.scratch() as scratch:
             tree = scratch / "tree"
-            store.checkout(commit, tree)
+            check_out_tools(Objects(store.path / "repo"), commit, tree)
             return assets(
                 tree,
                 scratch,
