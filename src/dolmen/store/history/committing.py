@@ -165,7 +165,7 @@ def _metadata(history: History, wish: Wish, parent: str | None, root: Any) -> An
         refs = sorted({*wish.bind, *([wish.branch] if wish.branch is not None else [])})
         found["ostree.ref-binding"] = GLib.Variant("as", refs)
         collection = history.repo.get_collection_id()
-        if collection:
+        if collection and "ostree.collection-binding" not in found:
             found["ostree.collection-binding"] = GLib.Variant("s", collection)
     if wish.bootable:
         held = GLib.VariantDict.new(None)
