@@ -286,6 +286,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.file(file)
 
+    do_HEAD = do_GET  # noqa: N815
+
     def file(self, file: Path) -> None:
         """Answer with a file, or the part that was asked for."""
         content = file.read_bytes()
@@ -318,7 +320,8 @@ class Handler(BaseHTTPRequestHandler):
             if status != 304:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
     def redirect(self, location: str) -> None:
         """Send somebody elsewhere."""

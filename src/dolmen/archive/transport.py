@@ -74,6 +74,20 @@ class Transport:
             uri = self._redirected(uri, parts, response)
         raise RefusedError(f"more than {MAX_REDIRECTS} redirects")
 
+    def size(self, uri: str) -> int | None:
+        """How large a file is; None where the other side does not say. Raises as `get` does."""
+        parts = _checked(uri)
+        if parts.scheme == "file":
+            return _file(parts, 0).total
+        response = self._ask(parts, 0, False, method="HEAD")
+        response.read()
+        if response.will_close:
+            self._drop(parts)
+        if response.status != 200:
+            raise GoneError(f"{response.status} {_shown(response.reason)}")
+        length = response.headers.get("Content-Length", "")
+        return int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None
+
     def abort(self) -> None:
         """Break what is being read, from another thread."""
         connection = self._current
@@ -88,14 +102,16 @@ class Transport:
             connection.close()
         self._connections.clear()
 
-    def _ask(self, parts: SplitResult, start: int, fresh: bool) -> HTTPResponse:
+    def _ask(
+        self, parts: SplitResult, start: int, fresh: bool, *, method: str = "GET"
+    ) -> HTTPResponse:
         """Send a request; a kept connection that the server has closed meanwhile is opened anew."""
         for attempt in range(2):
             key, connection, kept = self._connection(parts)
             self._current = connection
             try:
                 connection.request(
-                    "GET",
+                    method,
                     self._target(parts),
                     headers=_headers(parts, start, fresh) | self._proxy_headers(parts),
                 )

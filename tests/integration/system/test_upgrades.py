@@ -216,3 +216,41 @@ def test_nothing_says_where_from(lab: Lab) -> None:
     said = lab.dolmen("rebase", "http://127.0.0.1:9/repo", REF)
     assert (said.reason, said.code) == ("no-key", 12)
     assert json.loads(said.out)["error"]["hint"]
+
+
+def test_what_is_published_can_be_taken(world: World) -> None:
+    from dolmen.store.sysroot.publishing import publish
+
+    lab = world.lab
+    key = world.signer.key("good")
+    source = lab.directory / "built"
+    lab.ostree("init", f"--repo={source}", "--mode=bare-user")
+    for number in (2, 3):
+        unbound = lab.image(
+            f"12.{number}",
+            {"jq": f"1.{number}"},
+            sequence=number,
+            files=world.files,
+            repo=source,
+            ref="built",
+        )
+        done = publish(
+            source,
+            unbound,
+            world.served,
+            "debian/published",
+            keys=[key],
+            homedir=world.signer.home,
+            deltas=True,
+        )
+        again = publish(source, unbound, world.served, "debian/published")
+        assert again.commit == done.commit
+        said = lab.dolmen(
+            "rebase" if number == 2 else "upgrade", *["debian/published"][: 3 - number]
+        )
+        assert said.json["deployment"]["commit"] == done.commit, said
+    assert done.deltas
+    lab.ostree("fsck", f"--repo={world.served}", "--quiet")
+    # under another name it is refused
+    (world.served / "refs/heads" / REF).write_text(done.commit + "\n")
+    assert lab.dolmen("rebase", REF).reason == "other-ref"

@@ -35,6 +35,26 @@ _UNLOCKED = {
 }
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """libostree says "Freed objects" on standard output, which is for our own results."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed by the caller
+        with told():
+            yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        with told():
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
+
+
 class Sysroot:
     """A sysroot: `path`, its repository, and the state root (`osname`) that is looked after."""
 
@@ -65,7 +85,7 @@ class Sysroot:
                 f"{where} is no sysroot: it has no ostree/repo",
                 reason="no-sysroot",
                 context=str(where),
-                hint=f"ostree admin init-fs {where}",
+                hint=f"mkdir -p {where}; ostree admin init-fs {where}",
             )
         if _MENU.exists():
             os.environ.setdefault("OSTREE_GRUB2_EXEC", os.fspath(_MENU))
@@ -173,7 +193,7 @@ class Sysroot:
         """
         key = GLib.KeyFile.new()
         text = render_keyfile(origin)
-        with told():
+        with _quiet():
             if text:
                 key.load_from_data(text, len(text.encode()), GLib.KeyFileFlags.NONE)
             merge = self._native.get_merge_deployment(self.osname)
@@ -192,7 +212,7 @@ class Sysroot:
 
         Menu and entries change by one rename of /boot/loader. Under `changing()`.
         """
-        with told():
+        with _quiet():
             self._native.write_deployments([self._find(one) for one in order], None)
             self._native.load_if_changed(None)
 
@@ -221,12 +241,12 @@ class Sysroot:
 
     def cleanup(self) -> None:
         """Remove what no deployment needs: trees, kernels in /boot, objects. Under `changing()`."""
-        with told():
+        with _quiet():
             self._native.cleanup(None)
 
     def prepare_cleanup(self) -> None:
         """The same without the repository: what a killed change left, and unneeded kernels."""
-        with told():
+        with _quiet():
             self._native.prepare_cleanup(None)
 
     # Inside

@@ -49,13 +49,8 @@ def check_metadata(
             context=image.commit,
             hint="take the image of this architecture: dolmen system rebase REF",
         )
-    if ref is not None and image.refs and ref not in image.refs:
-        raise MachineError(
-            f"the image was signed as {', '.join(image.refs)[:200]}, and is shown as {ref}",
-            reason="other-ref",
-            context=image.commit,
-            hint="dolmen system rebase REF",
-        )
+    if ref is not None:
+        check_ref(image, ref)
     if image.sequence > wall() + _AHEAD:
         raise MachineError(
             f"the image has sequence number {image.sequence}, which lies in the future: every "
@@ -73,6 +68,17 @@ def check_metadata(
             context=f"{image.version or image.commit}",
             hint="if that is wanted: the same with --allow-downgrade; "
             "to go back to what ran before: dolmen system rollback",
+        )
+
+
+def check_ref(image: Metadata, ref: str) -> None:
+    """Raise MachineError ("other-ref") for an image that was made to be another's."""
+    if image.refs and ref not in image.refs:
+        raise MachineError(
+            f"the image was signed as {', '.join(image.refs)[:200]}, and is shown as {ref}",
+            reason="other-ref",
+            context=image.commit,
+            hint="dolmen system rebase REF",
         )
 
 

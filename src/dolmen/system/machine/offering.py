@@ -70,12 +70,10 @@ def count(sysroot: Sysroot, remote: Remote, image: Metadata, *, packages: bool =
     sizes = object_sizes(content)
     walk = _Walk(history, remote)
     walk.commit(content)
-    packed = unpacked = 0
-    for checksum in walk.files:
-        known = sizes.get(checksum)
-        here = known[0] if known else remote.size(checksum)
-        packed += here
-        unpacked += (known[1] if known else here * _GROWTH) + _BLOCK
+    noted = [sizes[name] for name in walk.files if name in sizes]
+    others = remote.sizes([name for name in walk.files if name not in sizes])
+    packed = sum(pair[0] for pair in noted) + others
+    unpacked = sum(pair[1] for pair in noted) + others * _GROWTH + len(walk.files) * _BLOCK
     delta = _delta_size(history, remote, sysroot, image.commit)
     status = ""
     if packages:

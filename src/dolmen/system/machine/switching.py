@@ -91,11 +91,13 @@ def switch(
         settled(sysroot)
         emit(PhaseFinished(Phase.DEPLOY, 1, monotonic() - began))
         after = {one.name for one in sysroot.deployments()}
-        there = packages.of_deployment(current) if current is not None else {}
+        # All of a first image would be new: nothing to tell.
+        after_packages = packages.of_deployment(made)
+        there = packages.of_deployment(current) if current is not None else after_packages
         return Outcome(
             True,
             made,
-            packages.differences(there, packages.of_deployment(made)),
+            packages.differences(there, after_packages),
             tuple(one for one in before if one.name not in after),
             made.staged,
             monotonic() - began,

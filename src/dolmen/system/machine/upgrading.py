@@ -15,7 +15,7 @@ from dolmen.support.clock import monotonic
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
 from dolmen.system.machine import packages
 from dolmen.system.machine.changes import lasting
-from dolmen.system.machine.checking import check_metadata
+from dolmen.system.machine.checking import check_metadata, check_ref
 from dolmen.system.machine.declared import UpdateSource, declared_update
 from dolmen.system.machine.deploying import put
 from dolmen.system.machine.layers import layers_in
@@ -176,6 +176,7 @@ def _look(
     allow_downgrade: bool,
 ) -> Available:
     image = look(sysroot, remote, source.remote, source.ref, signed=source.signed)
+    check_ref(image, source.ref)
     if current is not None and image.commit in (current.commit, current.base):
         return Available(source, current, image, False)
     check_metadata(sysroot, image, ref=source.ref, allow_downgrade=allow_downgrade)
