@@ -117,6 +117,7 @@ def move(
     environment: Environment, session: Session, name: str | None, wanted: Mapping[str, Any]
 ) -> None:
     """`dolmen try` with --commit, --resume, --export or --import: trials as commits."""
+    from dolmen.cli.storing import seconds
     from dolmen.environment import carrying, prepare
     from dolmen.support.errors import UsageError
 
@@ -134,6 +135,7 @@ def move(
             backend=backend,
             branch=wanted["branch"],
             subject=wanted["subject"],
+            timestamp=None if wanted["timestamp"] is None else seconds(wanted["timestamp"]),
             emit=session.emit,
         )
         value = {"trial": done.trial, "branch": done.branch, "checksum": done.checksum}

@@ -78,6 +78,21 @@ def _repaired(world: EnvironmentWorld) -> State:
     return {"faults": "", **world.state()}
 
 
+def _committed(world: EnvironmentWorld) -> None:
+    _tried(world)
+    world.ok("try", "--commit", "-b", "kept", *WHEN)
+
+
+def _kept(world: EnvironmentWorld) -> State:
+    """Which tree the branch of a trial has; a commit's own checksum has its time in it."""
+    store = Store.open(world.store)
+    commit = store.resolve("kept")
+    tree = "" if commit is None else store._objects.commit(commit).tree
+    if commit is not None:
+        assert not list(store.check(commit))
+    return {**world.state(), "kept": tree}
+
+
 ENVIRONMENTS: tuple[Case[EnvironmentWorld], ...] = (
     Case("first", ("install", "--suite", "bookworm", "--dir", ".", "jq"), lambda world: None),
     Case("install", ("install", "curl"), _one),
@@ -92,6 +107,8 @@ ENVIRONMENTS: tuple[Case[EnvironmentWorld], ...] = (
     Case("keep", ("keep",), _tried, repeats=(0, 3)),
     Case("keep-as-is", ("keep", "--as-is"), _tried, repeats=(0, 3)),
     Case("drop", ("drop",), _tried, repeats=(3,)),
+    Case("commit-trial", ("try", "--commit", "-b", "kept", *WHEN), _tried, judge=_kept),
+    Case("resume-trial", ("try", "--resume", "kept", "--name", "again"), _committed, repeats=(3,)),
 )
 
 
@@ -100,6 +117,11 @@ def _repo(*words: str) -> tuple[str, ...]:
 
 
 _filled = RepositoryWorld.filled
+
+
+def _tagged(world: RepositoryWorld) -> None:
+    world.filled()
+    world.store("tag", "v2", "main")
 
 
 def _exported(world: RepositoryWorld) -> None:
@@ -127,6 +149,11 @@ def _other(world: RepositoryWorld) -> None:
     world.ok("store", "--repo=other", "commit", "-b", "more", *WHEN, "--tree=ref=theirs")
 
 
+def _bundled(world: RepositoryWorld) -> None:
+    _other(world)
+    world.ok("store", "--repo=other", "export", "more", "--format=repo", "-o", "more.tar")
+
+
 REPOSITORIES: tuple[Case[RepositoryWorld], ...] = (
     Case("init", _repo("init"), lambda world: None),
     Case("commit", _repo("commit", "-b", "main", "--no-change", *WHEN, "tree"), _filled),
@@ -144,6 +171,11 @@ REPOSITORIES: tuple[Case[RepositoryWorld], ...] = (
     Case("checkout", _repo("checkout", "-U", "main", "new"), _filled, loose=("new",), renew="new"),
     Case("union", _repo("checkout", "-U", "--union", "main", "out"), _checked_out, loose=("out",)),
     Case("export", _repo("export", "main", "-o", "out.tar"), _filled, loose=("out.tar",)),
+    Case("import-tar", _repo("import", "tree.tar", "-b", "tar", *WHEN), _exported),
+    Case("import-repo", _repo("import", "more.tar"), _bundled, loose=("partial",)),
+    Case("import", _repo("import", "-b", "imported", *WHEN, "tree"), _filled),
+    Case("push", _repo("push", "other", "main"), _other),
+    Case("revert", _repo("revert", "main", "v2"), _tagged, repeats=(7,)),
     Case("config", _repo("config", "set", "core.x", "y"), _filled),
     Case("summary", _repo("summary", "-u"), _filled),
 )

@@ -31,6 +31,7 @@ from dolmen.support.errors import UsageError
 @click.option("--commit", "committing", is_flag=True, help="Commit its files to a branch.")
 @click.option("-b", "--branch", metavar="REF", help="Which (default: trial/DIRECTORY/TRIAL).")
 @click.option("-s", "--subject", metavar="TEXT", help="With --commit: one line that says why.")
+@click.option("--timestamp", metavar="TIME", help="With --commit: its date (default: now).")
 @click.option("--resume", metavar="COMMIT", help="Make a trial of what was committed.")
 @click.option("--export", metavar="FILE", help="Commit it, and write all of it into a tar.")
 @click.option("--import", "source", metavar="FILE", help="Make a trial of such a tar.")
