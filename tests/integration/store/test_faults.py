@@ -41,7 +41,7 @@ def proof(request: pytest.FixtureRequest, zygote: Zygote) -> Iterator[Proof[Any]
 
 
 def test_killed(proof: Proof[Any]) -> None:
-    proof.kills(9)
+    proof.kills(6)
 
 
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"])
@@ -52,7 +52,7 @@ def test_signals(proof: Proof[Any], signal: str) -> None:
 @pytest.mark.parametrize("ever", [False, True], ids=["once", "from-then-on"])
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS", "EMFILE"])
 def test_calls_that_fail(proof: Proof[Any], error: str, ever: bool) -> None:
-    proof.fails(error, 2, ever=ever)
+    proof.fails(error, 1, ever=ever)
 
 
 def test_durable_in_the_right_order(zygote: Zygote) -> None:

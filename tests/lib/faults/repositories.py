@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 from dolmen.store.collect import HALF_A_REF
 from dolmen.support.run import run
 from tests.lib.faults.worlds import State, World
 
+_TEMPORARY = re.compile("here/(repo|other)/tmp/")
 WHEN = ("--timestamp=@1000000000",)
 
 
@@ -66,7 +68,7 @@ class RepositoryWorld(World):
 
     def listing(self) -> list[str]:
         """Without what libostree itself removes a day later (core.tmp-expiry-secs)."""
-        return [path for path in super().listing() if not path.startswith("here/repo/tmp/")]
+        return [path for path in super().listing() if not _TEMPORARY.match(path)]
 
     #: Whether the program `ostree` is asked as well.
     stock = False
@@ -86,10 +88,16 @@ class RepositoryWorld(World):
         return found
 
     def beside(self) -> dict[str, str]:
-        """Digests of what lies beside the repository."""
-        found = {}
+        """Digests of what lies beside the repository; of other repositories their refs."""
+        found: dict[str, str] = {}
         for path in sorted(self.here.iterdir()):
-            if path.name != "repo" and not path.name.startswith("."):
+            if path.name == "repo" or path.name.startswith("."):
+                continue
+            if (path / "objects").is_dir():
+                found |= {f"{path.name} {ref}": c for ref, c in self.refs(path).items()}
+                ended = self.run("store", f"--repo={path.name}", "fsck")
+                assert ended.code == 0, ended
+            else:
                 found[path.name] = digest(path)
         return found
 
@@ -101,6 +109,8 @@ class RepositoryWorld(World):
                     os.utime(path, (0, 0))
             self.store("config", "set", "core.tidied", "true")
             self.store("prune", "--refs-only")
+        if (self.here / "other/config").is_file():
+            self.ok("store", "--repo=other", "prune", "--refs-only")
 
 
 def digest(path: Path) -> str:

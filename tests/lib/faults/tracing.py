@@ -46,11 +46,13 @@ _OWN = re.compile(r"[012]<|.*<(?:pipe|socket|anon_inode|/dev/pts|/dev/null)")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The `number`th call of this name by its process; `text`: its arguments."""
+    """The `number`th call of this name by its process; `text`: its arguments; `own`: it is the
+    command itself that makes it, and no thread or child of it."""
 
     name: str
     number: int
     text: str
+    own: bool
 
     @property
     def creates(self) -> bool:
@@ -143,11 +145,13 @@ def read_calls(log: Path) -> list[Call]:
     """The calls of a recorded run, in their order."""
     counts: dict[tuple[str, str], int] = {}
     found: list[Call] = []
+    first = ""
     for line in log.read_text(errors="replace").splitlines():
         match = _LINE.match(line)
         if match is None:
             continue
         pid, name, text = match.groups()
+        first = first or pid
         counts[pid, name] = counts.get((pid, name), 0) + 1
-        found.append(Call(name, counts[pid, name], text))
+        found.append(Call(name, counts[pid, name], text, pid == first))
     return found

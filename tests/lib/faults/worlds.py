@@ -81,6 +81,7 @@ class World(ABC):
             "HOME": str(self.live / "home"),
             "NO_COLOR": "1",
             "TERM": "dumb",
+            "SOURCE_DATE_EPOCH": "1000000000",
             "DOLMEN_STORE": str(self.live / "store"),
             POOL: str(self.live / "pool"),
         }
