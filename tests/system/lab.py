@@ -198,10 +198,12 @@ def build(dolmen: Dolmen, directory: Path) -> str:
     return str(dolmen.json("system", "build", cwd=directory, timeout=1800)["commit"])
 
 
-def publish(dolmen: Dolmen, directory: Path, lab: Path, ref: str) -> None:
-    """Sign what a directory declares and put it where machines fetch it."""
+def publish(dolmen: Dolmen, directory: Path, lab: Path, ref: str) -> str:
+    """Sign what a directory declares and put it where machines fetch it; the commit there, which
+    is the built tree with the name of the branch."""
     signing = (f"--sign={SIGNER}", f"--gpg-homedir={lab / 'keys'}")
-    dolmen.ok("system", "publish", lab / "archive", ref, *signing, cwd=directory, timeout=1800)
+    words = ("system", "publish", str(lab / "archive"), ref, *signing)
+    return str(dolmen.json(*words, cwd=directory, timeout=1800)["commit"])
 
 
 def make_key(lab: Path) -> Path:
@@ -233,9 +235,9 @@ def make(dolmen: Dolmen, directory: Path) -> Lab:
     )
     first = build(dolmen, one)
     dolmen.ok("system", "image", "-o", directory / "disk.raw", cwd=one, timeout=900)
-    second = build(dolmen, two)
+    build(dolmen, two)
     publish(dolmen, one, directory, REF)
-    publish(dolmen, two, directory, REF)
+    second = publish(dolmen, two, directory, REF)
     lab = Lab(directory, first, second)
     values = asdict(lab)
     values.pop("directory")

@@ -151,6 +151,9 @@ def test_the_commands(machine: Lab) -> None:
     assert said.json == {"paths": ["/etc/both"]}
     said = machine.dolmen("etc-diff")
     assert "/etc/both" not in [one["path"] for one in said.json["changes"]]
+    said = machine.dolmen("etc-diff", "/etc/mine", "/etc/d")
+    assert [one["path"] for one in said.json["changes"]] == ["/etc/d/more", "/etc/mine"]
+    assert said.json["changes"][1]["patch"][-2:] == ["-one", "+mine"]
     upgraded(machine)
     said = machine.dolmen("diff")
     assert (said.json["before"]["version"], said.json["after"]["version"]) == ("12.1", "12.2")

@@ -58,11 +58,14 @@ class EtcDifference:
     changes: tuple[EtcChange, ...]
 
 
-def etc_difference(sysroot: Sysroot, *, patches: bool = False) -> EtcDifference:
+def etc_difference(
+    sysroot: Sysroot, paths: Sequence[str] = (), *, patches: bool = False
+) -> EtcDifference:
     """What was changed in /etc, and where the pending image (or this one, when it came) disagrees.
 
-    Raises MachineError ("no-deployment").
+    `paths`: only these and what is below them. Raises MachineError ("no-deployment"), UsageError.
     """
+    names = [_relative(path) for path in paths]
     own = sysroot.own()
     current = sysroot.current()
     if current is None:
@@ -77,6 +80,8 @@ def etc_difference(sysroot: Sysroot, *, patches: bool = False) -> EtcDifference:
     here, default = live_etc(sysroot, current), current.path / "usr/etc"
     changes = []
     for path, change in _changes(default, here):
+        if names and not any(path == one or f"{path}/".startswith(f"{one}/") for one in names):
+            continue
         image = ""
         if other is not None:
             theirs = other.path / "usr/etc"

@@ -19,13 +19,15 @@ _KEPT = {
     examples="""
         dolmen system etc-diff
         dolmen system etc-diff --patch
+        dolmen system etc-diff /etc/ssh        (how it differs)
         dolmen system etc-diff --conflicts     (code 1 if there are any)
     """
 )
 @click.option("--patch", is_flag=True, help="Show how files differ from the image's.")
 @click.option("--conflicts", is_flag=True, help="Only what an image has changed as well.")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.pass_context
-def command(context: click.Context, patch: bool, conflicts: bool) -> None:
+def command(context: click.Context, patch: bool, conflicts: bool, paths: tuple[str, ...]) -> None:
     """Show what was changed in /etc, and where an image has changed the same.
 
     An upgrade takes the new image's /etc and puts over it what was added, changed or removed here.
@@ -34,7 +36,7 @@ def command(context: click.Context, patch: bool, conflicts: bool) -> None:
     """
     from dolmen.system.machine.etc import etc_difference
 
-    found = etc_difference(machine.opened(), patches=patch)
+    found = etc_difference(machine.opened(), paths, patches=patch or bool(paths))
     current = session()
     shown = [one for one in found.changes if one.is_conflict or not conflicts]
     current.answer(
