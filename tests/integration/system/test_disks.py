@@ -400,3 +400,28 @@ def test_a_kill_leaves_no_file(image: TinyImage, installed_source: Path, tmp_pat
     assert killed
     subprocess.run(argv, check=True, timeout=60)
     assert target.stat().st_size == 96 * MIB
+
+
+def test_a_cut_while_a_device_is_written_leaves_no_half_of_a_disk(
+    image: TinyImage, installed_source: Path, tmp_path: Path
+) -> None:
+    """Either there is no partition table, or all that it speaks of is whole."""
+    argv = ["/usr/bin/python3", "-c", _AS_USER, str(installed_source), str(image.repository)]
+    cut = whole = 0
+    with loop_device(tmp_path / "device", 96 * MIB) as device:
+        command = [*argv, str(image.commit), str(image.key), str(device)]
+        for delay in (60.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
+            child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            try:
+                child.wait(delay)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait(60)
+            if b"EFI PART" not in device.read_bytes()[: 64 << 10]:
+                cut += 1
+                continue
+            whole += 1
+            assert "No errors detected" in run("sfdisk", "--verify", device)
+            for name in ("boot", "root"):
+                run("e2fsck", "-f", "-n", partition(device, name, tmp_path / name))
+    assert whole

@@ -237,7 +237,7 @@ _TREES = st.dictionaries(
 ).map(_directory)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(tree=_TREES, again=st.booleans())
 @example(tree=directory(), again=False)
 def test_any_tree_is_sound(

@@ -66,7 +66,7 @@ _PART = st.text(string.ascii_letters + string.digits + "._- +[]", min_size=1, ma
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(st.lists(_PART, min_size=1, max_size=3).map("/".join), st.integers(0, 3000)),

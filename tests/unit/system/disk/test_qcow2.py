@@ -31,7 +31,7 @@ def content(path: Path) -> bytes:
     return raw.read_bytes()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 40 * CLUSTER), st.integers(0, 5 * CLUSTER)), max_size=6))
 def test_what_was_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, places: list[tuple[int, int]]
