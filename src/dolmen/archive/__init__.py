@@ -11,7 +11,7 @@ from dolmen.archive.fetch import fetch
 from dolmen.archive.inside import AptInside, apt_inside
 from dolmen.archive.prune import prune
 from dolmen.archive.solve import solve
-from dolmen.archive.sources import default_sources
+from dolmen.archive.sources import configured_sources, default_sources
 from dolmen.archive.versions import compare_versions
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "apt_inside",
     "catalogue",
     "compare_versions",
+    "configured_sources",
     "contents",
     "default_sources",
     "fetch",

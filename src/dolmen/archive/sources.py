@@ -79,6 +79,20 @@ def default_sources(
     return tuple(found)
 
 
+def configured_sources(etc: Path) -> tuple[Source, ...]:
+    """Every source of binary packages that apt is configured with below `etc`, as it is written."""
+    return tuple(
+        Source(
+            uris=tuple(map(without_password, entry.uris)),
+            suites=entry.suites,
+            components=entry.components,
+            signed_by=entry.signed_by,
+        )
+        for entry in _entries(etc)
+        if entry.enabled and "deb" in entry.types
+    )
+
+
 def keyring(source: Source) -> str:
     """What apt shall verify a source with: its own `signed_by`, else Debian's keyring.
 

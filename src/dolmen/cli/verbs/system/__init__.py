@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Write the system to a disk; or packages over the image, on the machine",
     ),
     "publish": ("publish", "Put the image where machines fetch it, signed"),
+    "adopt": ("adopt", "Write a manifest of what an ordinary Debian has"),
     "status": ("status", "Show what runs, what is started next, and what one can go back to"),
     "upgrade": ("upgrade", "Take the newest image; what runs stays as it is"),
     "rebase": ("rebase", "Take images from another place from now on"),
