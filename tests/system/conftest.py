@@ -18,15 +18,18 @@ Start = Callable[..., Machine]
 
 
 @pytest.fixture(scope="session")
-def in_lab(tmp_path_factory: pytest.TempPathFactory, installed_source: Path) -> Dolmen:
-    """The command with the lab's store; skips where no machine can be started."""
+def in_lab(
+    tmp_path_factory: pytest.TempPathFactory, installed_source: Path, session_store: Path
+) -> Dolmen:
+    """The command with the lab's store, the session's unless the lab is kept; skips where no
+    machine can be started."""
     reason = machines.missing()
     if reason:
         pytest.skip(reason)
     kept = os.environ.get("DOLMEN_TEST_LAB")
     directory = Path(kept) if kept else tmp_path_factory.mktemp("lab")
     directory.mkdir(parents=True, exist_ok=True)
-    return Dolmen(installed_source, directory, directory / "store")
+    return Dolmen(installed_source, directory, directory / "store" if kept else session_store)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,8 @@ def test_two_machines_of_one_image_by_uefi_have_nothing_secret_in_common(
         keys = machine.run("cat /etc/ssh/ssh_host_*_key.pub | cut -d' ' -f1,2").splitlines()
         assert len(keys) >= 3
         own.append((machine.run("cat /etc/machine-id"), *keys))
+        if there:
+            assert machine.run("dpkg -V", 900) == ""
         machine.power_off()
     assert not set(own[0]) & set(own[1])
 

@@ -20,7 +20,8 @@ def assert_debian(machine: Machine) -> None:
     listed = machine.run("dpkg -l")
     assert "\nii  lighttpd" in listed
     assert "\nii  linux-image-" in listed
-    assert machine.run("dpkg -V", 600) == ""
+    # All packages are compared in test_lives.py: it takes a minute here.
+    assert machine.run("dpkg -V lighttpd base-files bash systemd openssh-server login", 300) == ""
     assert "Installed: " in machine.run("apt-cache policy lighttpd")
     machine.run("systemctl is-active lighttpd ssh")
     assert "lighttpd" in machine.run("curl -sSi http://127.0.0.1/").lower()
