@@ -29,10 +29,19 @@ for ref in "$store"/repo/refs/heads/image/*; do : > "$ref"; done
 """
 
 
-def test_found_and_mended(dolmen_command: Dolmen, ordinary_user: OrdinaryUser) -> None:
-    dolmen = dolmen_command.as_user(ordinary_user)
-    dolmen.ok("doctor")
-    dolmen.ok("install", "--dir", dolmen.directory, "--suite", "bookworm", "jq")
+@pytest.fixture(scope="module")
+def dolmen(
+    installed_source: Path, ordinary_user: OrdinaryUser, tmp_path_factory: pytest.TempPathFactory
+) -> Dolmen:
+    """With jq installed."""
+    directory = tmp_path_factory.mktemp("repair")
+    found = Dolmen(installed_source, directory, None).as_user(ordinary_user)
+    found.ok("doctor")
+    found.ok("install", "--dir", found.directory, "--suite", "bookworm", "jq")
+    return found
+
+
+def test_found_and_mended(dolmen: Dolmen, ordinary_user: OrdinaryUser) -> None:
     before = tree_of(dolmen)
     assert dolmen.json("fsck")["whole"] is True
     assert dolmen.json("fsck", "--quick")["whole"] is True
@@ -62,3 +71,31 @@ def tree_of(dolmen: Dolmen) -> dict[str, tuple[int, int]]:
         for path in tree.rglob("*")
         if not path.is_dir()
     }
+
+
+def test_a_write_through_a_tree_is_met(dolmen: Dolmen, ordinary_user: OrdinaryUser) -> None:
+    """By the next entry, where it is to what starts; before it spreads, wherever it is."""
+    tree = Path(os.readlink(dolmen.directory / ".dolmen/current/tree"))
+    assert dolmen.ok("run", "jq", "-n", "1") == "1\n"
+    for path in ("usr/bin/jq", "usr/bin/env"):
+        done = ordinary_user.run(["sh", "-c", f"echo >> {tree / path}"])
+        assert done.ok, done.stderr
+        entered = dolmen("run", "jq", "-n", "1")
+        assert entered.returncode == 125
+        assert str(tree / path).encode() in entered.stderr
+        assert b"dolmen repair" in entered.stderr
+        dolmen.ok("repair")
+        assert dolmen.ok("run", "jq", "-n", "1") == "1\n"
+    # A file that no command starts with: entered, but not taken into another tree.
+    assert ordinary_user.run(["sh", "-c", f"echo >> {tree / 'etc/services'}"]).ok
+    assert ordinary_user.run(["sh", "-c", f"echo >> {tree / 'etc/debian_version'}"]).ok
+    assert dolmen.ok("run", "jq", "-n", "1") == "1\n"
+    refused = dolmen("install", "hello", "--json")
+    assert refused.returncode == 7
+    error = json.loads(refused.stdout.splitlines()[-1])["error"]
+    assert (error["reason"], error["hint"]) == ("object-damaged", "dolmen repair")
+    dolmen.ok("repair")
+    dolmen.ok("repair", "--forget")
+    dolmen.ok("install", "hello")
+    assert dolmen.ok("run", "hello") == "Hello, world!\n"
+    assert dolmen.json("fsck")["whole"] is True
