@@ -11,23 +11,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import signal
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Callable, Sequence
 
 from dolmen.store.objects import XATTR, Attributes, Objects, decode_attributes, full_header
 from dolmen.store.usage import ObjectName
 
 _PIECE = 1 << 20
-_BATCH = 256
-#: Below this, starting processes takes longer than they save.
-_FEW = 1500
 _METADATA = ("commit", "dirtree", "dirmeta")
 _METADATA_MODE = 0o644
-_PR_SET_PDEATHSIG = 1
-
-Examined = tuple[str, str, str]
 
 
 def examine(objects: Objects, checksum: str, kind: str, *, quick: bool = False) -> str:
@@ -103,56 +95,12 @@ def examine_all(
     objects: Objects, names: Sequence[ObjectName], *, quick: bool, told: Callable[[int], None]
 ) -> dict[ObjectName, str]:
     """Those with which something is wrong; `told` hears how many are done."""
-    batches = [names[start : start + _BATCH] for start in range(0, len(names), _BATCH)]
-    workers = len(os.sched_getaffinity(0))
+    from dolmen.store.repo.parallel import each
+
+    def work(name: ObjectName) -> str | None:
+        return examine(objects, *name, quick=quick) or None
+
     try:
-        return _gather(_parallel(objects, batches, quick, workers, len(names)), told)
-    except BrokenExecutor:  # one was killed, for want of memory perhaps
-        return _gather((_batch(objects, batch, quick) for batch in batches), told)
-
-
-def _gather(
-    results: Iterator[tuple[int, list[Examined]]], told: Callable[[int], None]
-) -> dict[ObjectName, str]:
-    found: dict[ObjectName, str] = {}
-    done = 0
-    for count, bad in results:
-        found.update({(checksum, kind): what for checksum, kind, what in bad})
-        done += count
-        told(done)
-    return found
-
-
-def _parallel(
-    objects: Objects, batches: list[Sequence[ObjectName]], quick: bool, workers: int, total: int
-) -> Iterator[tuple[int, list[Examined]]]:
-    if workers < 2 or total < _FEW:
-        for batch in batches:
-            yield _batch(objects, batch, quick)
-        return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _quietly)
-    try:
-        waiting = [pool.submit(_batch, objects, batch, quick) for batch in batches]
-        for future in as_completed(waiting):
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _quietly() -> None:
-    """A worker ends with its parent, however that ends, and leaves Ctrl-C to it."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _batch(
-    objects: Objects, names: Sequence[ObjectName], quick: bool
-) -> tuple[int, list[Examined]]:
-    found = ((*name, examine(objects, *name, quick=quick)) for name in names)
-    return len(names), [one for one in found if one[2]]
+        return dict(each(work, list(names), told))
+    except ChildProcessError:  # one was killed, for want of memory perhaps
+        return {name: what for name in names if (what := work(name)) is not None}

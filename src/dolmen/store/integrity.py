@@ -7,16 +7,14 @@ again does not heal what has a name already.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dolmen.store.objects import Objects, decode_commit, decode_dirtree, digest, full_header
+from dolmen.store.examining import examine
+from dolmen.store.objects import Objects, decode_commit, decode_dirtree, digest
 from dolmen.support.errors import StoreError
 
-_PIECE = 1 << 20
+_TOLD = ("missing", "content", "mode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +76,5 @@ class _Check:
         return ("" if digest(data) == checksum else "content"), data
 
     def _file(self, checksum: str) -> str:
-        try:
-            attributes = self._objects.attributes(checksum)
-            with open(self._objects.path(checksum, "file"), "rb") as stream:
-                status = os.fstat(stream.fileno())
-                if stat.S_ISLNK(attributes.mode):
-                    target = stream.read().removesuffix(b"\0").decode()
-                    hashed = hashlib.sha256(full_header(attributes, target))
-                else:
-                    hashed = hashlib.sha256(full_header(attributes))
-                    while piece := stream.read(_PIECE):
-                        hashed.update(piece)
-        except StoreError as error:
-            return "missing" if error.reason == "object-missing" else "content"
-        except (OSError, UnicodeError):
-            return "content"
-        if hashed.hexdigest() != checksum:
-            return "content"
-        return "" if stat.S_IMODE(status.st_mode) == attributes.disk_mode else "mode"
+        what = examine(self._objects, checksum, "file")
+        return what if what in _TOLD else ""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -42,7 +41,6 @@ W = TypeVar("W", bound=World)
 STRIDE = "DOLMEN_TEST_STRIDE"
 #: Exit codes that are nobody's: of Python, and of a defect that the command line caught.
 _DEFECTS = (1, 70)
-_GRACE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +165,7 @@ class Proof(Generic[W]):
     def judge(self, ended: Ended, where: str) -> None:
         """Everything that must hold after a fault."""
         where = f"{where}; it ended with {ended.code}: {ended.err.strip()[-2000:]}"
+        assert not ended.left, f"{where}\nprocesses are left"
         now = self._state(where)
         self.mixed(now, where)
         if ended.code == 0:
@@ -228,15 +227,3 @@ def difference(one: State, two: State) -> dict[str, tuple[str | None, str | None
     """Where two states differ."""
     names = {*one, *two}
     return {n: (one.get(n), two.get(n)) for n in names if one.get(n) != two.get(n)}
-
-
-def nobody_is_left(group: int) -> bool:
-    """Whether a process group is empty, or is so in a moment."""
-    end = time.monotonic() + _GRACE
-    while time.monotonic() < end:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.01)
-    return False

@@ -28,6 +28,7 @@ from dolmen.support.files import remove_tree
 
 ROOT = Path(__file__).resolve().parents[3]
 _PR_SET_PTRACER = 0x59616D61
+_GRACE = 5.0
 #: What commands import while they run; a fault in there would be one of Python's.
 _LATER = (
     *("array", "concurrent.futures.process", "concurrent.futures.thread", "ctypes", "difflib"),
@@ -40,11 +41,12 @@ _LATER = (
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended (negative: the signal) and what it wrote."""
+    """How a child ended (negative: the signal), what it wrote, and whether it left processes."""
 
     code: int
     out: str
     err: str
+    left: bool = False
 
 
 class Zygote:
@@ -133,12 +135,13 @@ class Child:
     def wait(self, timeout: float) -> Ended:
         """How it ended; it is killed after so many seconds, and the test with it."""
         answer = self._zygote._ask({"wait": timeout})
+        left = not _is_over(self.pid)
         self.kill_group()
-        texts = [path.read_text(errors="replace") for path in self._written]
+        out, err = (path.read_text(errors="replace") for path in self._written)
         for path in self._written:
             path.unlink()
-        self._ended = Ended(answer["code"], *texts)
-        assert not answer["late"], f"still running after {timeout} s: {texts}"
+        self._ended = Ended(answer["code"], out, err, left)
+        assert not answer["late"], f"still running after {timeout} s: {out}{err}"
         return self._ended
 
     def kill_group(self) -> None:
@@ -151,6 +154,18 @@ class Child:
         if self._ended is None:
             self.kill_group()
             self.wait(10)
+
+
+def _is_over(group: int) -> bool:
+    """Whether a process group is empty, or is so in a moment: helpers see that they are alone."""
+    end = time.monotonic() + _GRACE
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def _load() -> None:
