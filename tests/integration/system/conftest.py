@@ -15,7 +15,6 @@ from tests.lib.command import Dolmen
 from tests.lib.sysroots import Lab, allow_deletion
 from tests.system.lab import PACKAGES
 
-
 MANIFEST = """\
 suite = "bookworm"
 packages = [{packages}]
@@ -60,12 +59,14 @@ def system_image(
 ) -> BuiltSystem:
     """The packages of the machines in tests/system, so that both are configured once.
 
-    Tests that use it need the real archive, and root.
+    Tests that use it need the real archive, and root. DOLMEN_TEST_LAB: as in tests/system.
     """
+    kept = os.environ.get("DOLMEN_TEST_LAB")
+    store = Path(kept) / "store" if kept else session_store
     directory = tmp_path_factory.mktemp("system")
     packages = ", ".join(f'"{name}"' for name in PACKAGES)
     (directory / "dolmen.toml").write_text(MANIFEST.format(packages=packages))
-    dolmen = Dolmen(installed_source, directory, session_store)
+    dolmen = Dolmen(installed_source, directory, store)
     dolmen.ok("lock", timeout=900)
     made = dolmen.json("system", "build", timeout=1800)
     return BuiltSystem(dolmen, directory, made["commit"], made["key"], made["kernel"])
