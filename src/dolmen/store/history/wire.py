@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 from typing import Any
 
 from dolmen.support.errors import DolmenError, HostError, StoreError
@@ -64,9 +65,7 @@ class Wire:
         self._waiting, self._size = [], 0
         try:
             while data:
-                if not select.select([], [self._writing], [], self._idle)[1]:
-                    raise lost(f"the other side has read nothing for {self._idle:.0f} s")
-                data = data[os.write(self._writing, data[:PIECE]) :]
+                data = data[self._write(data[:PIECE]) :]
         except (BrokenPipeError, ConnectionResetError):
             self._last_words()
             raise lost("the other side has gone") from None
@@ -94,14 +93,22 @@ class Wire:
         except (ValueError, RecursionError):
             raise _bad("no JSON") from None
 
+    def _read(self) -> bytes:
+        if not select.select([self._reading], [], [], self._idle)[0]:
+            raise lost(f"the other side has said nothing for {self._idle:.0f} s")
+        return os.read(self._reading, PIECE)
+
+    def _write(self, data: memoryview) -> int:
+        if not select.select([], [self._writing], [], self._idle)[1]:
+            raise lost(f"the other side has read nothing for {self._idle:.0f} s")
+        return os.write(self._writing, data)
+
     def _take(self, size: int) -> bytes:
         parts = [self._buffer[:size]]
         self._buffer = self._buffer[size:]
         left = size - len(parts[0])
         while left:
-            if not select.select([self._reading], [], [], self._idle)[0]:
-                raise lost(f"the other side has said nothing for {self._idle:.0f} s")
-            piece = os.read(self._reading, PIECE)
+            piece = self._read()
             if not piece:
                 raise lost("the other side has ended")
             parts.append(piece[:left])
@@ -114,6 +121,31 @@ class Wire:
         head = self._take(5)
         if head[:1] == b"X" and int.from_bytes(head[1:], "big") <= LIMIT:
             raise _error(self._take(int.from_bytes(head[1:], "big")))
+
+
+class SocketWire(Wire):
+    """The same over a socket, with TLS or without."""
+
+    def __init__(self, connected: socket.socket, *, idle: float = IDLE) -> None:
+        super().__init__(-1, -1, idle=idle)
+        self._socket = connected
+        connected.settimeout(idle)
+
+    def _read(self) -> bytes:
+        try:
+            return self._socket.recv(PIECE)
+        except ConnectionResetError:
+            return b""
+        except OSError as error:
+            raise lost(f"the other side cannot be heard: {error}") from None
+
+    def _write(self, data: memoryview) -> int:
+        try:
+            return self._socket.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except OSError as error:
+            raise lost(f"the other side cannot be reached: {error}") from None
 
 
 def lost(what: str) -> HostError:

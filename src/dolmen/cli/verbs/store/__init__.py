@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "import": ("import_", "Commit a directory, a tar or an image of containers"),
     "push": ("push", "Send refs to another repository, also over ssh"),
     "receive": ("receive", "Take a push from standard input"),
+    "serve": ("serve", "Serve a repository over HTTP, for pulls and pushes"),
     "deltas": ("deltas", "Files that lead from one commit to another"),
     "static-delta": ("deltas", "The same, as ostree calls it"),
     "sign": ("sign", "Sign a commit with an OpenPGP key"),

@@ -17,6 +17,7 @@ from dolmen.cli.options import session
         dolmen store push ssh://build@host/srv/repo main v1
         dolmen store push host:repo --dry-run
         dolmen store push --force host:repo main
+        dolmen store push https://host/repo/ main --token-file=token
     """
 )
 @click.option("-f", "--force", is_flag=True, help="Even if refs there leave commits behind.")
@@ -25,6 +26,8 @@ from dolmen.cli.options import session
 @click.option("--trusted", is_flag=True, help="To a path: hard links, unchecked, where possible.")
 @click.option("--rsh", metavar="COMMAND", help="Instead of ssh (or DOLMEN_RSH).")
 @click.option("--program", metavar="PATH", default="dolmen", help="What dolmen is called there.")
+@click.option("--token-file", metavar="FILE", help="For HTTP: what lets you in.")
+@click.option("--insecure", is_flag=True, help="For HTTP without TLS: send the token all the same.")
 @click.argument("target", metavar="TARGET")
 @click.argument("names", metavar="[REF]...", nargs=-1)
 def command(
@@ -36,23 +39,39 @@ def command(
     trusted: bool,
     rsh: str | None,
     program: str,
+    token_file: str | None,
+    insecure: bool,
 ) -> None:
-    """Push refs (default: all) to another repository: a path, ssh://HOST/PATH or HOST:PATH.
+    """Push refs (default: all) to a path, ssh://HOST/PATH, HOST:PATH or http(s)://HOST/PATH/.
 
     Only what is missing there is sent, each object is checked on arrival, and the refs move last
-    and only forward. Over ssh the other side runs `dolmen store receive`.
+    and only forward. Over ssh the other side runs `dolmen store receive`, over HTTP it is
+    `dolmen store serve`.
     """
     from dolmen.store.history import pushing, sending
     from dolmen.store.history.repository import History
     from dolmen.support.errors import UsageError
 
     history = storing.opened()
-    address = sending.parse_address(target)
-    if target.startswith(("http://", "https://")):
-        raise UsageError(
-            "HTTP is for pulls; pushes go over ssh or to a path", hint="ssh://HOST/PATH"
+    web = target.startswith(("http://", "https://"))
+    address = None if web else sending.parse_address(target)
+    if web:
+        from dolmen.store.history.calling import push_http
+        from dolmen.store.history.serving import read_token
+
+        if token_file is None:
+            raise UsageError("HTTP needs a token", hint="dolmen store push --token-file=FILE …")
+        done = push_http(
+            history,
+            target,
+            names,
+            token=read_token(Path(token_file)),
+            force=force,
+            depth=depth,
+            dry_run=dry_run,
+            insecure=insecure,
         )
-    if address is None:
+    elif address is None:
         done = pushing.push_local(
             history,
             History.open(Path(target.removeprefix("file://"))),
