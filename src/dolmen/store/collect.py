@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dolmen.store.leftover import HALF_A_REF as HALF_A_REF
 from dolmen.store.objects import Objects
 from dolmen.store.reserved import OURS as OURS
 from dolmen.store.roots import LEASES, Needs
@@ -47,8 +48,6 @@ from dolmen.support.files import HALF_WRITTEN, remove_tree, sync_directory
 
 #: Commits before what they point at; an object is whole or absent at any moment.
 KINDS = ("commit", "commitmeta", "dirtree", "dirmeta", "file")
-#: What libostree, killed, leaves of a ref; it looks like another ref.
-HALF_A_REF = re.compile(r"tmp\.[A-Za-z0-9]{6}")
 _GONE = ".gone."
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")

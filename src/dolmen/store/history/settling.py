@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dolmen.store.collect import HALF_A_REF
-from dolmen.store.transaction import sync_file_system
+from dolmen.store.leftover import HALF_A_REF
+from dolmen.store.syncing import sync_file_system
 from dolmen.support.clock import wall
 
 _AT_WORK = 60.0
