@@ -96,7 +96,7 @@ def test_an_upgrade_takes_what_is_new(world: World) -> None:
     assert lab.dolmen("deploy", commit).reason == "no-image"
     done = lab.dolmen("upgrade")
     assert done.json["deployment"]["commit"] == commit, done
-    assert done.json["deployment"]["origin"]["origin"] == {"refspec": f"origin:{REF}"}
+    assert done.json["deployment"]["origin"]["origin"] == {"refspec": f"dolmen:{REF}"}
     assert 0.5 < done.json["fetched"] / size < 2
     # the tool, the status, os-release; directories on the way to them; not the kernel
     assert done.json["available"]["objects"] < 16

@@ -47,7 +47,7 @@ def read_packages(found: Adopted) -> Packages:
         and p.name not in basic
         and not _LEFT_OUT.fullmatch(p.name)
     }
-    if not marks.is_file():
+    if not any(p.automatic for p in there.values()):
         # Nothing says what came by itself: what others need is taken to have come with them.
         names -= _depended(admin / "status", names)
     found.packages = sorted(names)

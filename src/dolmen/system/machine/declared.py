@@ -16,6 +16,9 @@ LOCK = "usr/share/dolmen/dolmen.lock"
 KEY = "usr/share/dolmen/update.gpg"
 #: An administrator's own choice, in place of the image's.
 OVERRIDE = "etc/dolmen/update.toml"
+#: What the source is called in the repository, whatever it is: the keys of this remote are
+#: those that were named for it, and no others (the image's own in /etc/ostree is for `ostree`).
+REMOTE = "dolmen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class UpdateSource:
     key: Path | None = None
     keep: int = 0
     directory: Path | None = None
-    remote: str = "origin"
+    remote: str = REMOTE
     signed: bool = True
 
 
@@ -52,7 +55,7 @@ def declared_update(sysroot: Sysroot, deployment: Deployment | None = None) -> U
 
 def _with(found: UpdateSource, table: dict[str, Any], root: Path, beside: str) -> UpdateSource:
     changes: dict[str, Any] = {}
-    for name in ("url", "ref", "remote"):
+    for name in ("url", "ref"):
         if isinstance(table.get(name), str):
             changes[name] = table[name]
     if type(table.get("keep")) is int and table["keep"] >= 0:
