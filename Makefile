@@ -11,7 +11,7 @@ RUNTIME := python3 python3-apt python3-gi gir1.2-ostree-1.0 python3-click python
 
 # What its tests need beyond that, apart from the linters and pytest, which come from PyPI.
 TESTING := python3-venv python3-pip git gnupg openssl ostree mmdebstrap strace seccomp \
-	zsh fish tmux direnv bash-completion man-db e2fsprogs xfsprogs procps xz-utils zstd \
+	zsh fish tmux direnv bash-completion man-db e2fsprogs uidmap xfsprogs procps xz-utils zstd \
 	dosfstools mtools fdisk qemu-utils btrfs-progs qemu-system-x86 ovmf \
 	attr cpio bsdextrautils libsoup2.4-1 python3-yaml
 

@@ -6,7 +6,6 @@ whose SHA-256 the manifest has are ever used.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,8 +19,6 @@ from dolmen.model.manifest import FILE_NAME, PATH, Deb
 from dolmen.model.package import LocalDeb
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
-
-_CHUNK = 1 << 20
 
 
 def placed(manifest: Manifest, directory: Path, ages: Mapping[str, str] | None = None) -> Manifest:
@@ -68,7 +65,7 @@ def build(
 
 def checked(directory: Path, path: str, sha256: str, *, size: int | None) -> LocalDeb:
     """A .deb beside the manifest, if it still is what it was."""
-    from dolmen.store.local import read_deb
+    from dolmen.store.local import changed, missing, read_deb
 
     try:
         deb = read_deb(directory / path, path)
@@ -81,26 +78,9 @@ def checked(directory: Path, path: str, sha256: str, *, size: int | None) -> Loc
 
 def bring(directory: Path, package: LockedPackage, cache: Path) -> None:
     """Copy a .deb into the cache under its digest, if it is what the lock says."""
-    target = cache / f"{package.sha256}.deb"
-    fresh = cache / f".{package.sha256}.{os.getpid()}"
-    digest = hashlib.sha256()
-    try:
-        try:
-            source = (directory / package.filename).open("rb")
-        except OSError as error:
-            if target.exists():
-                return
-            raise missing(package.filename, error) from None
-        with source, fresh.open("wb") as stream:
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                stream.write(chunk)
-        if digest.hexdigest() != package.sha256:
-            raise changed(package.filename)
-        fresh.rename(target)
-    finally:
-        with suppress(FileNotFoundError):
-            fresh.unlink()
+    from dolmen.store import local
+
+    local.bring(directory, package, cache)
 
 
 def relative(environment: Environment, path: Path) -> str:
@@ -148,23 +128,3 @@ def local_debs(environment: Environment, paths: Sequence[str]) -> tuple[Deb, ...
                 hint="ls *.deb",
             ) from None
     return tuple(found)
-
-
-def changed(path: str) -> DeclarationError:
-    """Somebody replaced a .deb, by mistake or not."""
-    return DeclarationError(
-        f"{path} is not the file that it was when it was added",
-        reason="deb-changed",
-        context=f"its SHA-256 is not the one in {FILE_NAME}",
-        hint=f"if that was meant: dolmen install ./{path}",
-    )
-
-
-def missing(path: str, error: OSError) -> DeclarationError:
-    """There is no such .deb."""
-    return DeclarationError(
-        f"cannot read {path}: {error.strerror}",
-        reason="deb-missing",
-        context=f"[[debs]] of {FILE_NAME}",
-        hint="bring the file back, or take its [[debs]] out of dolmen.toml",
-    )

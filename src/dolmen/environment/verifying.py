@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dolmen.environment import generations
+from dolmen.environment import generations, systems
 from dolmen.environment.backend import Backend
 from dolmen.environment.layout import Environment
 from dolmen.environment.operations import read_lock
+from dolmen.model import parse_manifest
 from dolmen.support.errors import NotReproducibleError
 from dolmen.support.events import Emit, ignore
 
@@ -21,8 +22,10 @@ def verify(environment: Environment, *, backend: Backend, emit: Emit = ignore) -
     """Build the lock's image from nothing in other conditions, and compare.
 
     Raises NotReproducibleError, whose details name what differs, or without building anything where
-    what is live was modified by hand ("modified-by-hand"); DeclarationError ("no-lock").
+    what is live was modified by hand ("modified-by-hand"); DeclarationError ("no-lock",
+    "is-a-system").
     """
+    systems.refuse(environment, parse_manifest(environment.manifest_text()))
     live = generations.current(environment)
     if live is not None and live.generation.modified:
         raise NotReproducibleError(

@@ -25,6 +25,7 @@ from dolmen.image.configure import Plan, configure
 from dolmen.image.joined import Joined
 from dolmen.image.mounting import mount_points
 from dolmen.image.normalise import dropped, normalise
+from dolmen.image.reclaiming import reclaim
 from dolmen.model import Lock, LockedPackage, Sha256
 from dolmen.model.digest import digest_text
 from dolmen.store import Image, PackageTree, Store
@@ -103,6 +104,7 @@ def build_tree(
         if image is not None:
             return image
         sandbox.identities()
+        reclaim(store)
         return _Build(lock, store, emit, conditions or Conditions(), true_owners=True).image(key)
 
 

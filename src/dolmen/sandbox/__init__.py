@@ -3,7 +3,7 @@
 from dolmen.sandbox.builder import BuildJob, BuildResult, build
 from dolmen.sandbox.findings import Finding, probe, require
 from dolmen.sandbox.hostfiles import host_files
-from dolmen.sandbox.identities import Owner, give, identities, settle
+from dolmen.sandbox.identities import Owner, give, identities, run_entered, settle
 from dolmen.sandbox.launcher import launcher
 from dolmen.sandbox.mountpoints import MOUNT_POINTS
 from dolmen.sandbox.trial import Share, TrialEntry, prepare_layer, share, trial_argv
@@ -24,6 +24,7 @@ __all__ = [
     "prepare_layer",
     "probe",
     "require",
+    "run_entered",
     "settle",
     "share",
     "trial_argv",

@@ -21,6 +21,7 @@ from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.model.manifest import STAMP
 from dolmen.model.system import System
 from dolmen.store import Image, Store
+from dolmen.store.local import bring
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import DeclarationError, StaleError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
@@ -96,6 +97,9 @@ def build(
         found = _known(store, key, lock)
         if found is not None:
             return found
+        for package in lock.packages:
+            if package.is_local and not store.has_package(package.sha256):
+                bring(directory, package, store.debs)
         tree = build_tree(lock, store, emit=emit, conditions=conditions)
         began = monotonic()
         emit(PhaseStarted(Phase.FINISH))
