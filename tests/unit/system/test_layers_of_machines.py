@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from dolmen.support.errors import MachineError
+from dolmen.model import parse_manifest
+from dolmen.support.errors import MachineError, UsageError
 from dolmen.system.machine.layering import declaration
-from dolmen.system.machine.layering_verbs import install, override, remove, reset
+from dolmen.system.machine.layering_verbs import (
+    configure_initramfs,
+    install,
+    override,
+    remove,
+    reset,
+)
 from dolmen.system.machine.layers import Layers, layers_in, with_layers
 
 MANIFEST = """\
@@ -59,3 +66,19 @@ def test_a_manifest_gets_the_requests_and_keeps_its_comments() -> None:
     assert 'packages = ["jq=1.6-2", "nano", "htop"]' in text
     assert "tree" not in text
     assert declaration(MANIFEST, Layers()) == MANIFEST
+
+
+def test_the_initramfs_gets_assignments_and_nothing_that_runs() -> None:
+    line = 'add_drivers+=" nvme "'
+    layers = configure_initramfs(Layers(), add=[line])
+    assert layers_in(with_layers({}, layers)) == layers
+    text = declaration(MANIFEST, layers)
+    system = parse_manifest(text).system
+    assert system is not None
+    [file] = system.files
+    assert (file.path, file.text) == ("/etc/dracut.conf.d/90-dolmen-layer.conf", f"{line}\n")
+    assert configure_initramfs(layers, delete=[line]) == Layers()
+    assert configure_initramfs(layers, clear=True) == Layers()
+    for bad in ("reboot", 'a="$(reboot)"', "a=`x`", "a=b;c", "A=1\n", 'x="'):
+        with pytest.raises(UsageError):
+            configure_initramfs(Layers(), add=[bad])

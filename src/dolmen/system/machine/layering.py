@@ -9,6 +9,7 @@ store, and fetching the image's .debs once where the image was pulled.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from dolmen.system.machine.layers import BASES, Layers
 from dolmen.system.machine.making import bring
 
 SHARE = "usr/share/dolmen"
+DRACUT = "/etc/dracut.conf.d/90-dolmen-layer.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,13 @@ def declaration(text: str, layers: Layers) -> str:
     gone = [name for name in layers.remove if name in present]
     if gone:
         text = remove_packages(text, gone)
-    return add_packages(text, specs) if specs else text
+    if specs:
+        text = add_packages(text, specs)
+    if layers.dracut:
+        lines = json.dumps("".join(f"{line}\n" for line in layers.dracut), ensure_ascii=False)
+        text = f'{text.rstrip()}\n\n[[system.files]]\npath = "{DRACUT}"\ntext = {lines}\n'
+        parse_manifest(text)
+    return text
 
 
 def check_removed(lock: Lock, names: Sequence[str]) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from dolmen.model.spec import parse_spec
 from dolmen.store.sysroot import Sysroot
-from dolmen.support.errors import MachineError
+from dolmen.support.errors import MachineError, UsageError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.machine.changes import lasting, required
 from dolmen.system.machine.deploying import put
 from dolmen.system.machine.layers import Layers, layers_of
 from dolmen.system.machine.switching import Outcome
+
+#: dracut reads its configuration as a shell script: assignments of plain words only.
+_ASSIGNMENT = re.compile(r"""[a-z_]+\+?=("[A-Za-z0-9 _./:,=@+-]*"|[A-Za-z0-9_./:,=@+-]*)""")
 
 
 def install(layers: Layers, words: Sequence[str]) -> Layers:
@@ -60,6 +64,20 @@ def reset(layers: Layers, names: Sequence[str], *, everything: bool = False) -> 
         override=tuple(w for w in layers.override if parse_spec(w).name not in names),
         remove=tuple(name for name in layers.remove if name not in names),
     )
+
+
+def configure_initramfs(
+    layers: Layers, *, add: Sequence[str] = (), delete: Sequence[str] = (), clear: bool = False
+) -> Layers:
+    """Change the lines of dracut.conf(5); raises UsageError for what is no assignment."""
+    for line in add:
+        if not _ASSIGNMENT.fullmatch(line):
+            raise UsageError(
+                f"{line[:80]!r} is no line of dracut.conf(5)",
+                hint="dolmen system initramfs --add='add_drivers+=\" nvme \"'",
+            )
+    kept = () if clear else tuple(one for one in layers.dracut if one not in delete)
+    return layers.with_changes(dracut=(*kept, *(line for line in add if line not in kept)))
 
 
 def change_layers(

@@ -10,6 +10,7 @@ each new image.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -24,14 +25,16 @@ _SEPARATOR = ";"
 @dataclass(frozen=True, slots=True)
 class Layers:
     """Packages to have beside the image's, those of the image to do without, and versions of the
-    image's packages to have instead (`NAME=VERSION` or `NAME/SUITE`)."""
+    image's packages to have instead (`NAME=VERSION` or `NAME/SUITE`). `dracut`: lines of
+    dracut.conf(5) for the initramfs."""
 
     install: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     override: tuple[str, ...] = ()
+    dracut: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.install or self.remove or self.override)
+        return bool(self.install or self.remove or self.override or self.dracut)
 
     def with_changes(self, **changes: tuple[str, ...]) -> Layers:
         """The same with other lists."""
@@ -46,12 +49,11 @@ def layers_of(deployment: Deployment | None) -> Layers:
 def layers_in(origin: Mapping[str, Mapping[str, str]]) -> Layers:
     """The requests recorded in an origin."""
     group = origin.get(GROUP, {})
-    return Layers(
-        *(
-            tuple(word for word in group.get(key, "").split(_SEPARATOR) if word)
-            for key in ("install", "remove", "override")
-        )
+    install, remove, override = (
+        tuple(word for word in group.get(key, "").split(_SEPARATOR) if word)
+        for key in ("install", "remove", "override")
     )
+    return Layers(install, remove, override, _lines(group.get("dracut", "")))
 
 
 def with_layers(
@@ -66,4 +68,15 @@ def with_layers(
             group[key] = _SEPARATOR.join(words)
         else:
             group.pop(key, None)
+    group.pop("dracut", None)
+    if layers.dracut:
+        group["dracut"] = json.dumps(layers.dracut)
     return result
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    try:
+        value = json.loads(text or "[]")
+    except ValueError:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else ()

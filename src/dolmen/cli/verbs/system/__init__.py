@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pin": ("pin", "Keep a deployment whatever comes"),
     "cleanup": ("cleanup", "Remove what no deployment needs, and deployments"),
     "kargs": ("kargs", "Show or change the kernel's arguments"),
+    "initramfs": ("initramfs", "Show the initramfs, or have it made with other settings"),
     "unlock": ("unlock", "Let the running /usr be written to until the next start"),
 }
 

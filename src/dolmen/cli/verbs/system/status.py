@@ -85,6 +85,7 @@ def _lines(entry: Entry, found: Status, *, verbose: bool, colour: bool) -> Itera
         ("layered", entry.layers.install),
         ("removed", entry.layers.remove),
         ("overridden", entry.layers.override),
+        ("initramfs", entry.layers.dracut),
     ):
         if given:
             yield text.sanitise(f"     {word}: {', '.join(given)}")
