@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import report
+from bench import history, report
 from bench.cases import CASES, OPTIONAL
 from bench.measure import Result
 from bench.mirror import Mirror, upstream
@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.run", description=__doc__)
-    parser.add_argument("--only", help="cases, separated by commas: " + ", ".join(CASES))
+    parser.add_argument(
+        "--only", help="cases, separated by commas: " + ", ".join((*CASES, *GROUPS))
+    )
     parser.add_argument("--desktop", action="store_true", help="also the desktop of 1000 packages")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each contender (3)")
     parser.add_argument("--suite", default="bookworm")
@@ -34,6 +36,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+#: Names that stand for several rows, measured on one file system.
+GROUPS = {"store": history.measure}
+
+
 def measured(name: str, setting: Setting) -> Result:
     """Run a case; once more when the mirror had to fetch something meanwhile."""
     before = setting.mirror.fetched
@@ -41,12 +47,22 @@ def measured(name: str, setting: Setting) -> Result:
     return result if setting.mirror.fetched == before else CASES[name](setting)
 
 
+def keep(path: Path, results: dict[str, Result]) -> None:
+    """Remember what was found so far."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({name: result.as_json() for name, result in results.items()}))
+
+
 def main() -> int:
     wanted = arguments()
     if os.geteuid() != 0:
         print("make bench needs root: mmdebstrap is measured as root, on file systems of its own")
         return 1
-    names = wanted.only.split(",") if wanted.only else [n for n in CASES if n not in OPTIONAL]
+    names = (
+        wanted.only.split(",")
+        if wanted.only
+        else [*(n for n in CASES if n not in OPTIONAL), *GROUPS]
+    )
     names += sorted(OPTIONAL) if wanted.desktop else []
     kept = ROOT / "build/benchmarks.json"
     results: dict[str, Result] = {}
@@ -61,11 +77,17 @@ def main() -> int:
                 mirror, keyring, wanted.suite, wanted.dolmen, wanted.filesystem, wanted.repeat
             )
             for name in names:
+                if name in GROUPS:
+                    found = GROUPS[name](setting)
+                    results |= found
+                    for row, result in found.items():
+                        print(report.summary(row, result), flush=True)
+                    keep(kept, results)
+                    continue
                 results[name] = measured(name, setting)
                 print(report.summary(name, results[name]), flush=True)
-                kept.parent.mkdir(exist_ok=True)
-                kept.write_text(json.dumps({n: r.as_json() for n, r in results.items()}))
-    ordered = {name: results[name] for name in CASES if name in results}
+                keep(kept, results)
+    ordered = {name: results[name] for name in (*CASES, *results) if name in results}
     wanted.output.write_text(report.render(ordered, wanted.filesystem))
     print(f"wrote {wanted.output}")
     return 0
