@@ -163,8 +163,9 @@ def test_units_are_disabled_masked_and_unknown_ones_refused(store: Store) -> Non
         assert not work.has(f"{wants}/systemd-networkd.service")
         masked = work.builder.find("etc/systemd/system/graphical.target")
         assert work.builder.link_target(masked or "") == "/dev/null"
-    for field in ("enable", "disable", "mask"):
-        with systems.construction(store, System(**{field: ("nothing.service",)})) as work:
+    lost = ("nothing.service",)
+    for system in (System(enable=lost), System(disable=lost), System(mask=lost)):
+        with systems.construction(store, system) as work:
             with pytest.raises(DeclarationError) as caught:
                 units.settle(work)
             assert caught.value.reason == "unknown-unit"
