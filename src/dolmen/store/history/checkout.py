@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from gi.repository import Gio, OSTree
 
+from dolmen.store.history.crew import size, work
 from dolmen.store.history.native import Flags, checkout_at
 from dolmen.store.history.repository import History, told
 from dolmen.support.errors import UsageError
@@ -160,7 +160,7 @@ class _Piece:
 
 def _cut(repo: OSTree.Repo, checksum: str, subpath: str) -> list[_Piece]:
     """Level by level, until there are enough pieces; a directory before what is in it."""
-    threads = min(len(os.sched_getaffinity(0)), _MOST)
+    threads = size(_MOST)
     found = repo.read_commit(checksum, None)[1].resolve_relative_path(subpath)
     kind = found.query_file_type(Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, None)
     if threads < 2 or kind != Gio.FileType.DIRECTORY:
@@ -210,30 +210,15 @@ def _spread(
 ) -> None:
     """Write the pieces by several threads: first the directories that others lie in."""
     stop = Gio.Cancellable.new()
-    failed: list[BaseException] = []
 
     def one(piece: _Piece) -> None:
         skips = piece.without.__contains__ if piece.without else None
-        try:
-            if not stop.is_cancelled():
-                place = destination + piece.path
-                write(place, subpath=piece.subpath, skips=skips, cancellable=stop)
-        except BaseException as error:
-            failed.append(error)
-            stop.cancel()
+        write(destination + piece.path, subpath=piece.subpath, skips=skips, cancellable=stop)
 
     outer = [piece for piece in pieces if piece.without]
     for piece in outer:
         one(piece)
-    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MOST)) as workers:
-        try:
-            list(workers.map(one, (piece for piece in pieces if not piece.without)))
-        except BaseException:
-            stop.cancel()
-            raise
-    if failed:
-        # The first is the cause: the others were told to stop.
-        raise failed[0]
+    work(one, (piece for piece in pieces if not piece.without), stop, _MOST)
     if dated:
         for piece in reversed(outer):
             os.utime(destination + piece.path, (0, 0))

@@ -44,7 +44,6 @@ def fill(history: History, wish: Wish) -> Any:
                 mtree,
                 flags=_flags(history, wish),
                 change=_filter(wish, unused) if _filtering(wish) else None,
-                prepare=lambda made: _prepare(wish, made),
                 skipped=lambda path: _skips(wish, unused, path),
             )
         elif source.kind == "dir":
@@ -115,17 +114,10 @@ def _filtering(wish: Wish) -> bool:
 def _modifier(history: History, wish: Wish, unused: tuple[dict[str, Any], set[str]]) -> Any:
     flags = _flags(history, wish)
     labels = wish.selinux_policy is not None or wish.selinux_from_base
-    if not _filtering(wish) and not int(flags) and not wish.link_speedup and not labels:
+    if not _filtering(wish) and not int(flags) and not labels:
         return None
     change = _filter(wish, unused) if _filtering(wish) else None
-    modifier = OSTree.RepoCommitModifier.new(flags, change)
-    _prepare(wish, modifier)
-    return modifier
-
-
-def _prepare(wish: Wish, modifier: Any) -> None:
-    if wish.link_speedup:
-        modifier.set_devino_cache(OSTree.RepoDevInoCache.new())
+    return OSTree.RepoCommitModifier.new(flags, change)
 
 
 def _label(history: History, wish: Wish, modifier: Any) -> None:

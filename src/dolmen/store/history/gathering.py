@@ -9,13 +9,13 @@ The bindings let go of Python's lock during a call, which is why threads help.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from gi.repository import Gio, GLib, OSTree
+
+from dolmen.store.history.crew import size, work
 
 _RESULT = OSTree.RepoCommitFilterResult
 _HERE = -100  # AT_FDCWD
@@ -41,16 +41,15 @@ def gather(
     *,
     flags: Any,
     change: Callable[..., Any] | None,
-    prepare: Callable[[Any], None],
     skipped: Callable[[str], bool],
 ) -> None:
     """Read `directory` into `mtree`, which must be new: nobody else knows of its parts.
 
     `flags`, `change`: as libostree's commit modifier takes them; `change` gets paths as if the
-    whole were read at once. `prepare` is called for each modifier. `skipped` says of a directory's
-    path whether it is left out, before anybody looks into it.
+    whole were read at once. `skipped` says of a directory's path whether it is left out, before
+    anybody looks into it.
     """
-    threads = min(len(os.sched_getaffinity(0)), _MOST)
+    threads = size(_MOST)
     pieces = _cut(directory, mtree, threads * _PIECES if threads > 1 else 1, skipped)
     stop = Gio.Cancellable.new()
 
@@ -58,11 +57,9 @@ def gather(
         modifier = None
         if piece.flat or change is not None or int(flags):
             modifier = OSTree.RepoCommitModifier.new(flags, _filter(piece, change))
-            prepare(modifier)
         try:
             repo.write_dfd_to_mtree(_HERE, piece.directory, piece.mtree, modifier, stop)
         except GLib.Error as error:
-            stop.cancel()
             if piece.path and "'/" in error.message:
                 error.message = error.message.replace("'/", f"'{piece.path}/", 1)
             raise
@@ -70,27 +67,7 @@ def gather(
     if len(pieces) == 1:
         read(pieces[0])
         return
-    failed: list[BaseException] = []
-    lock = threading.Lock()
-
-    def one(piece: _Piece) -> None:
-        try:
-            if not stop.is_cancelled():
-                read(piece)
-        except BaseException as error:
-            with lock:
-                failed.append(error)
-
-    with ThreadPoolExecutor(threads) as workers:
-        try:
-            for _ in workers.map(one, pieces):
-                pass
-        except BaseException:
-            stop.cancel()
-            raise
-    if failed:
-        # The first is the cause: the others were told to stop.
-        raise failed[0]
+    work(read, pieces, stop, _MOST)
 
 
 def _cut(
