@@ -137,7 +137,7 @@ def _watched(tree: Path) -> list[Path]:
     names += [f"/{path.relative_to(tree)}" for place in _LOADERS for path in tree.glob(place)]
     found = dict.fromkeys(inner_path(tree, name) for name in names)
     there = [path for path in found if path is not None and path.is_file()]
-    return sorted(there) if all(path.stat().st_mtime_ns == 0 for path in there) else []
+    return sorted(there) if any(path.stat().st_mtime_ns == 0 for path in there) else []
 
 
 def _from_host(paths: list[str]) -> list[str]:

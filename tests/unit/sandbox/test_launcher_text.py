@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolmen.sandbox import host_files, launcher
+from dolmen.sandbox.launcher import _watched
 from dolmen.support.errors import DeclarationError
 
 ODD = 'it\'s $(touch pwned) `id` "x" ;&|\\ *'
@@ -229,3 +230,23 @@ def test_directories_that_the_image_has_itself(tree: Path, tmp_path: Path, cwd: 
     done = printed(tmp_path, text, "true")
     assert done.returncode == 0
     assert cwd in done.stderr
+
+
+def test_what_starts_is_watched_where_times_tell(tmp_path: Path) -> None:
+    """In a tree of the store, where every file has the time 0; links lead inside."""
+    tree = tmp_path / "tree"
+    for name in ("usr/bin/bash", "usr/bin/env", "usr/lib/x/ld-linux-x.so.2", "usr/bin/python3.11"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+        os.utime(tree / name, (0, 0))
+    (tree / "usr/bin/sh").symlink_to("/usr/bin/bash")
+    (tree / "usr/bin/python3").symlink_to("../bin/python3.11")
+    (tree / "usr/bin/perl").symlink_to("/etc/passwd")
+    names = ("usr/bin/bash", "usr/bin/env", "usr/bin/python3.11", "usr/lib/x/ld-linux-x.so.2")
+    assert _watched(tree) == [tree / name for name in names]
+    # Written to already: all the more.
+    (tree / "usr/bin/env").touch()
+    assert tree / "usr/bin/env" in _watched(tree)
+    for name in names:
+        (tree / name).touch()
+    assert _watched(tree) == []
