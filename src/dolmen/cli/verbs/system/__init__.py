@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "reset-etc": ("reset_etc", "Make files of /etc what the image has"),
     "pin": ("pin", "Keep a deployment whatever comes"),
     "cleanup": ("cleanup", "Remove what no deployment needs, and deployments"),
+    "apply-live": ("apply_live", "Make what was only added visible now"),
     "kargs": ("kargs", "Show or change the kernel's arguments"),
     "initramfs": ("initramfs", "Show the initramfs, or have it made with other settings"),
     "unlock": ("unlock", "Let the running /usr be written to until the next start"),
