@@ -263,3 +263,10 @@ def test_a_remote_is_verified_and_a_timer_asks(store: Store) -> None:
         assert "gpg-verify=true" in text
         assert "gpgkeypath=/usr/share/dolmen/keys/origin.asc" in text
         assert work.has(f"{UNITS}/timers.target.wants/dolmen-upgrade.timer")
+
+
+def test_every_rule_for_var_can_be_met() -> None:
+    """All rules are one expression: each must be reachable by its own number."""
+    for number, rule in enumerate(variable.RULES):
+        path = rule.pattern.replace("**", "x").replace("*", "x")
+        assert variable.action(path) in (rule.action, *(r.action for r in variable.RULES[:number]))
