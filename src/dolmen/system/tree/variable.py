@@ -34,13 +34,14 @@ class Rule:
 #: the rules below do not name), to be written to by their programs.
 _SHIPPED = """
 Crack apacheds ax25 bandwidthd bdii boinc buildd cacti canna cfengine3 dhcpy6d dicoweb dokuwiki
-dqcache firebird freeipmi ganglia-web gbrowse glusterd gnarwl graphdefang greylistd gridengine htdig
-i2pd iog iptotal jetty9 ldap-account-manager lemonldap-ng lirc location lomiri mason mediawiki mender
-mfs mongrel2 monitorix mplayer nagvis ntpsec octavia openqa pandorafms pcp prelude-correlator qmail
-rancid rkhunter roundcube rpki-client sentineldl sks sql-ledger taskd tempest tempest-live-booter
-timekpr tomcat10 transmission-daemon uim uniconf units vdr vdr-plugin-mplayer virtuoso-opensource-7
-wims wims-lti wnn wordpress xjdic xkb xymon yadifa yaws-wiki zookeeper zvmsdk
-""".split()
+dqcache firebird freeipmi ganglia-web gbrowse glusterd gnarwl graphdefang greylistd gridengine
+htdig i2pd iog iptotal jetty9 ldap-account-manager lemonldap-ng lirc location lomiri mason
+mediawiki mender mfs mongrel2 monitorix mplayer nagvis ntpsec octavia openqa pandorafms pcp
+prelude-correlator qmail rancid rkhunter roundcube rpki-client sentineldl sks sql-ledger taskd
+tempest tempest-live-booter timekpr tomcat10 transmission-daemon uim uniconf units vdr
+vdr-plugin-mplayer virtuoso-opensource-7 wims wims-lti wnn wordpress xjdic xkb xymon yadifa
+yaws-wiki zookeeper zvmsdk
+"""
 
 RULES: tuple[Rule, ...] = (
     Rule("var/run/**", "discard", "a link to /run"),
@@ -107,7 +108,7 @@ RULES: tuple[Rule, ...] = (
     Rule("var/list/**", "seed", "a package's state"),
     Rule("var/yp/**", "seed", "a package's state"),
     Rule("var/ax25/**", "seed", "a package's state"),
-    *(Rule(f"var/lib/{name}/**", "seed", "a package's state") for name in _SHIPPED),
+    *(Rule(f"var/lib/{name}/**", "seed", "a package's state") for name in _SHIPPED.split()),
 )
 
 
