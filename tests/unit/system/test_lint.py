@@ -74,7 +74,6 @@ BREAKS: tuple[tuple[str, Change], ...] = (
     ),
     ("etc", file("usr/etc/fstab", "/dev/sda1 / ext4 defaults 0 1\n")),
     ("etc", without("usr/etc/issue")),
-    ("etc", file("usr/etc/issue", "changed")),
     ("etc", file("usr/etc/resolv.conf", "nameserver 192.0.2.1\n")),
     ("top-level", without("srv")),
     ("top-level", link("home", "/home2")),
