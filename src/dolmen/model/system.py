@@ -42,7 +42,7 @@ USER_KEYS = frozenset(
 )
 FILE_KEYS = frozenset({"path", "source", "text", "link", "mode", "owner", "group"})
 DISK_KEYS = frozenset({"filesystem", "size", "boot-size", "esp-size", "grow"})
-UPDATE_KEYS = frozenset({"remote", "url", "ref", "key", "automatic", "sequence"})
+UPDATE_KEYS = frozenset({"remote", "url", "ref", "key", "automatic", "sequence", "keep"})
 
 HOSTNAME = re.compile(
     r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?)*"
@@ -145,7 +145,8 @@ class Disk:
 @dataclass(frozen=True, slots=True)
 class Update:
     """Where a machine gets its next image: `remote` with `url`, `ref` there, the `key` beside the
-    manifest that signs it. `sequence` takes the place of the newest Release file's date."""
+    manifest that signs it. `sequence` takes the place of the newest Release file's date. `keep`:
+    deployments beside the running one, its rollback and pinned ones."""
 
     remote: str = "origin"
     url: str | None = None
@@ -153,6 +154,7 @@ class Update:
     key: str | None = None
     automatic: str = "no"
     sequence: int | None = None
+    keep: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +365,7 @@ def _update(reader: Reader, table: dict[str, Any]) -> Update:
         key=reader.string(values, "key", PATH, "a path below this directory"),
         automatic=_choice(reader, values, "automatic", ("no", "check", "stage", "reboot")),
         sequence=reader.integer(values, "sequence", 1, (1 << 53) - 1),
+        keep=_number(reader.integer(values, "keep", 0, 100), 0),
     )
 
 

@@ -57,6 +57,7 @@ def system_schema() -> _Value:
             "key": _text(manifest.PATH),
             "automatic": {"enum": ["no", "check", "stage", "reboot"]},
             "sequence": {"type": "integer", "minimum": 1, "maximum": (1 << 53) - 1},
+            "keep": {"type": "integer", "minimum": 0, "maximum": 100},
         }
     )
     return _table(
