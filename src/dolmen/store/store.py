@@ -182,6 +182,11 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, f"{commit}\n")
 
+    def unname(self, ref: str) -> None:
+        """Remove a ref of ours; what only it kept is garbage then."""
+        with translated("record"):
+            (self.path / "repo/refs/heads" / ref).unlink(missing_ok=True)
+
     def refs(self) -> tuple[str, ...]:
         """All refs ("deb/<digest>", "image/<root>" …), sorted; those half written are left out."""
         base = self.path / "repo/refs/heads"

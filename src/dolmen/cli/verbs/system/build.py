@@ -15,18 +15,22 @@ def command() -> None:
     """Make the system image of dolmen.toml and dolmen.lock: one commit that boots.
 
     Needs root, or subordinate ids (subuid(5)): files have owners. Built before, it costs nothing.
-    The numbers of users that packages make are written into dolmen.lock, and stay.
+    The numbers of users that packages make are written into dolmen.lock, and stay. The store keeps
+    the five newest images of a directory; older ones are for gc.
     """
     from dolmen.store import Store
-    from dolmen.system import building
+    from dolmen.system import building, keeping
     from dolmen.system.disk.making import declared
 
     current = session()
-    directory = current.environment().directory
+    environment = current.environment()
+    directory = environment.directory
     manifest, lock = declared(directory)
     store = Store.open(current.store)
     image = building.build(lock, manifest, directory, store, emit=current.emit)
     is_new = building.keep_numbers(directory, lock, image)
+    environment.create_state()
+    keeping.remember(environment.state / "systems", image.key, store)
     current.close()
     current.answer(
         {
