@@ -100,16 +100,24 @@ def exists(history: History, commit: str, path: str) -> bool:
 
 
 def damages(
-    history: History, commit: str, *, progress: Callable[[int, int], None] | None = None
+    history: History,
+    commit: str,
+    *,
+    running: str = "",
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[tuple[str, ...], int]:
-    """Read and hash all that a commit needs.
+    """Read and hash what a commit needs beyond what the `running` one has.
 
-    What is missing or not what its name says, and how many objects there are.
+    What is missing or not what its name says, and how many objects were read. A file that both
+    have is one file, which the machine runs from already; one that is missing stops the checkout.
     """
     repo = history.repo
     try:
         repo.fsck_object(OSTree.ObjectType.COMMIT, commit, None)
         names = sorted(key.unpack() for key in repo.traverse_commit(commit, 0, None)[1])
+        if running and running != commit:
+            shared = {key.unpack() for key in repo.traverse_commit(running, 0, None)[1]}
+            names = [name for name in names if name not in shared]
     except GLib.Error as error:
         return (error.message,), 0
 

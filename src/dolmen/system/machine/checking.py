@@ -83,12 +83,16 @@ def check_ref(image: Metadata, ref: str) -> None:
 
 
 def check_objects(sysroot: Sysroot, commit: str, *, emit: Emit = ignore) -> None:
-    """Read and hash all of an image that is in the repository; raises ("image-damaged")."""
+    """Read and hash what is new in an image; raises MachineError ("image-damaged")."""
     history = sysroot.repository
+    current = sysroot.current() if sysroot.booted else None
     began = monotonic()
     emit(PhaseStarted(Phase.CHECK))
     found, count = damages(
-        history, commit, progress=lambda done, total: emit(PhaseProgress(Phase.CHECK, done, total))
+        history,
+        commit,
+        running=current.commit if current is not None else "",
+        progress=lambda done, total: emit(PhaseProgress(Phase.CHECK, done, total)),
     )
     emit(PhaseFinished(Phase.CHECK, count, monotonic() - began))
     if found:
