@@ -14,8 +14,9 @@ import pytest
 
 from dolmen.support.errors import HostError, StoreError, UsageError
 from dolmen.system.disk.layout import DiskOptions
+from dolmen.system.disk.preparing import Prepared
 from dolmen.system.disk.survey import refuse_used, survey
-from dolmen.system.disk.writing import Prepared, write_disk
+from dolmen.system.disk.writing import write_disk
 from tests.lib.disks import MIB, TinyImage, no_loader, partition, run, tiny_image, tool
 from tests.lib.users import OrdinaryUser
 
@@ -350,7 +351,7 @@ sys.dont_write_bytecode = True
 from types import SimpleNamespace
 from dolmen.system.boot import BootAssets
 from dolmen.system.disk.layout import DiskOptions
-from dolmen.system.disk.writing import Prepared, write_disk
+from dolmen.system.disk.writing import write_disk
 repository, commit, key, target = sys.argv[2:]
 write_disk(
     Path(repository),

@@ -15,7 +15,8 @@ from dolmen.store.objects import Objects
 from dolmen.support.errors import DolmenError, HostError, StoreError, UsageError
 from dolmen.system.disk import committed
 from dolmen.system.disk.layout import DiskOptions
-from dolmen.system.disk.writing import DiskSummary, Prepared, write_disk
+from dolmen.system.disk.preparing import Prepared
+from dolmen.system.disk.writing import DiskSummary, write_disk
 from tests.lib.disks import (
     KERNEL,
     MIB,
