@@ -28,10 +28,23 @@ def describe_signatures(
             if error.matches(OSTree.GpgError.quark(), OSTree.GpgError.NO_SIGNATURE):
                 return []
             raise
+    count, said = found.count_all(), _described(found)
+    return [f"Found {count} signature{'' if count == 1 else 's'}:", *said]
+
+
+def result_lines(found: OSTree.GpgVerifyResult) -> list[str]:
+    """What libostree found of signatures, as `ostree remote summary` prints it."""
     count = found.count_all()
+    said = _described(found)
+    return [
+        f"GPG: Verification enabled, found {count} signature{'' if count == 1 else 's'}:",
+        *said,
+    ]
+
+
+def _described(found: OSTree.GpgVerifyResult) -> list[str]:
     buffer = GLib.String.new("")
-    for number in range(count):
+    for number in range(found.count_all()):
         buffer.append_c(ord("\n"))
         found.describe(number, buffer, "  ", _FORMAT)
-    lines = str(buffer.str).removesuffix("\n").split("\n")
-    return [f"Found {count} signature{'' if count == 1 else 's'}:", *lines]
+    return str(buffer.str).removesuffix("\n").split("\n")

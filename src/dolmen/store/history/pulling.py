@@ -12,7 +12,7 @@ from gi.repository import GLib, OSTree
 
 from dolmen.store.history.references import refs
 from dolmen.store.history.repository import History
-from dolmen.support.errors import UsageError
+from dolmen.support.errors import StoreError, UsageError
 
 _FLAG = OSTree.RepoPullFlags
 _HERE = -100  # AT_FDCWD
@@ -118,7 +118,15 @@ def pull_local(
     other = History.open(source)
     names = list(wanted)
     if not names:
-        names = [name for name in refs(other) if ":" not in name]
+        names = list(refs(other))
+        for name in names:
+            if ":" in name:
+                # To leave it out would be a copy that lacks something, and nobody told.
+                raise StoreError(
+                    f"Invalid ref name {name}: it is a remote's; name the refs to copy",
+                    reason="bad-ref",
+                    hint=f"dolmen store pull-local {source} {name.rpartition(':')[2]}",
+                )
     for name in names:
         if remote is None:
             history.refuse_ours(name)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gi.repository import GLib, OSTree
 
+from dolmen.store.history.describing import result_lines
 from dolmen.store.history.repository import History, told
-from dolmen.support.errors import UsageError
+from dolmen.support.errors import StoreError, UsageError
 
 _HERE = -100  # AT_FDCWD
 _CHANGES = OSTree.RepoRemoteChange
@@ -91,3 +92,26 @@ def remote_refs(history: History, remote: str, *, cache: Path | None = None) -> 
         if cache is not None:
             history.repo.set_cache_dir(_HERE, str(cache), None)
         return dict(sorted(history.repo.remote_list_refs(remote, None)[1].items()))
+
+
+def remote_summary(
+    history: History, remote: str, *, cache: Path | None = None
+) -> tuple[bytes, list[str]]:
+    """A remote's summary as it came, checked, and what there is to say of its signatures.
+
+    Raises StoreError ("no-summary", "store-failed").
+    """
+    with told():
+        if cache is not None:
+            history.repo.set_cache_dir(_HERE, str(cache), None)
+        _, found, signatures = history.repo.remote_fetch_summary(remote, None)
+        if found is None:
+            raise StoreError(
+                "Remote server has no summary file",
+                reason="no-summary",
+                hint="dolmen store summary --update, over there",
+            )
+        said: list[str] = []
+        if signatures is not None and history.repo.remote_get_gpg_verify_summary(remote)[1]:
+            said = result_lines(history.repo.verify_summary(remote, found, signatures, None))
+    return bytes(found.get_data()), said

@@ -38,7 +38,7 @@ _COLLECTION, _MAP = "ostree.summary.collection-id", "ostree.summary.collection-m
 def read(repository: Repository) -> Any:
     """The value of the summary; raises StoreError ("no-summary", "object-damaged")."""
     try:
-        return variant.read(TYPE, slurp(f"{repository.path}/summary"))
+        return parsed(slurp(f"{repository.path}/summary"))
     except FileNotFoundError:
         raise StoreError(
             f"there is no summary: {repository.path}/summary: No such file or directory",
@@ -47,6 +47,12 @@ def read(repository: Repository) -> Any:
         ) from None
     except OSError as error:
         raise unreadable(error) from None
+
+
+def parsed(data: bytes) -> Any:
+    """The value of a summary's bytes; raises StoreError ("object-damaged")."""
+    try:
+        return variant.read(TYPE, data)
     except (ValueError, IndexError):
         raise StoreError(
             "the summary is damaged", reason="object-damaged", hint="dolmen store summary --update"

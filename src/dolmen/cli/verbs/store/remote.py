@@ -134,6 +134,27 @@ def refs_command(name: str, cache_dir: Path | None) -> None:
         current.say(text.sanitise(f"{name}:{ref}"))
 
 
+@command.command("summary")
+@storing.options
+@click.option("--raw", is_flag=True, help="As GVariant text.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Keep it there.")
+@click.argument("name", metavar="NAME")
+def summary_command(name: str, raw: bool, cache_dir: Path | None) -> None:
+    """Show a remote's list of refs, and who signed it."""
+    from dolmen.store.history.remotes import remote_summary
+    from dolmen.store.repo import summary
+
+    data, signatures = remote_summary(storing.opened(), name, cache=cache_dir)
+    found = summary.parsed(data)
+    current = session()
+    current.answer({"refs": {ref: row[1].hex() for ref, row in found[0]}})
+    if raw:
+        current.say(text.sanitise(summary.raw(found)))
+        return
+    for line in [*summary.lines(found), *(["", *signatures] if signatures else [])]:
+        current.say(text.sanitise(line))
+
+
 @command.command("gpg-import")
 @storing.options
 @click.option("-k", "--keyring", "files", metavar="FILE", multiple=True, help="Keys to import.")
