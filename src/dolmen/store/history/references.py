@@ -20,7 +20,7 @@ def create(
 ) -> str:
     """Name a commit; the commit.
 
-    Raises StoreError ("no-revision", "ref-taken", "ref-reserved", "bad-ref").
+    Raises StoreError ("no-revision", "ref-taken", "ref-reserved").
     """
     remote, ref = _parsed(name)
     history.refuse_ours(ref)
@@ -55,14 +55,14 @@ def create_in_collection(
 ) -> str:
     """Name a commit within a collection, COLLECTION:REF (a mirror's ref, most often); the commit.
 
-    Raises StoreError ("no-revision", "ref-taken", "bad-ref"), UsageError for an alias.
+    Raises StoreError ("no-revision", "ref-taken"), UsageError for an alias.
     """
     if alias:
         raise UsageError("an alias is of no collection", hint="dolmen store refs --help")
     collection, colon, ref = name.partition(":")
     if not colon:
         raise StoreError(
-            f"Invalid collection ID {name}", reason="bad-ref", hint="--create=COLLECTION:REF"
+            f"Invalid collection ID {name}", reason="no-revision", hint="--create=COLLECTION:REF"
         )
     found = files.lookup(history.files, name, remotes=False)
     if found is not None and not force:
