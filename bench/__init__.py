@@ -1,1 +1,6 @@
-"""Dolmen beside its peers, as whole processes: `make bench` (as root) writes docs/benchmarks.md."""
+"""Dolmen and its peers side by side: the same packages, the same mirror, fresh file systems."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))

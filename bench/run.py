@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import history, report
+from bench import history, report, systems
 from bench.cases import CASES, OPTIONAL
 from bench.measure import Result
 from bench.mirror import Mirror, upstream
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
 
 
 #: Names that stand for several rows, measured on one file system.
-GROUPS = {"store": history.measure}
+GROUPS = {"store": history.measure, "systems": systems.measure}
 
 
 def measured(name: str, setting: Setting) -> Result:
