@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,13 +31,16 @@ def listing(system_image: BuiltSystem) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def chroot(system_image: BuiltSystem) -> Iterator[Path]:
     """The commit as a machine sees it, with /var as tmpfiles makes it."""
-    directory = system_image.repository.parent / "tmp/chroot"
+    memory = Path("/dev/shm")
+    place = memory if os.access(memory, os.W_OK) else system_image.repository.parent / "tmp"
+    scratch = Path(tempfile.mkdtemp(prefix="dolmen-chroot-", dir=place))
+    directory = scratch / "tree"
     ostree(system_image, "checkout", system_image.commit, str(directory))
     # libostree does this when it deploys
     shutil.copytree(directory / "usr/etc", directory / "etc", symlinks=True)
     inside(directory, "systemd-tmpfiles --create 2>/dev/null; true")
     yield directory
-    remove_tree(directory)
+    remove_tree(scratch)
 
 
 def ostree(system: BuiltSystem, *arguments: str) -> str:

@@ -32,6 +32,8 @@ def test_owners_and_special_bits_reach_the_commit(store: Store) -> None:
     assert found["/usr/bin/su"] == ("0o4755", 0, 0)
     assert found["/usr/bin/su-agent"] == ("0o2755", 0, 103)
     assert found["/usr/etc/shadow"] == ("0o640", 0, 42)
+    # it may hold password hashes
+    assert found["/usr/share/dolmen/dolmen.toml"] == ("0o600", 0, 0)
 
 
 def test_identity_is_dropped_and_what_must_be_there_says_nothing(store: Store) -> None:

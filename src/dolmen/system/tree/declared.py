@@ -36,7 +36,8 @@ def settle(work: Construction) -> None:
             "AuthorizedKeysFile .ssh/authorized_keys /usr/lib/dolmen/authorized-keys/%u\n",
         )
     work.write(KERNEL_ARGUMENTS, " ".join(system.kernel_arguments) + "\n")
-    work.builder.add_file(f"{SHARE}/dolmen.toml", work.beside["dolmen.toml"])
+    # Root's alone: it may hold password hashes, and texts of files that others must not read.
+    work.builder.add_file(f"{SHARE}/dolmen.toml", work.beside["dolmen.toml"], mode=0o600)
     for name, content in sorted(work.beside.items()):
         # With them the image can be built again on the machine, with packages over it; what is
         # placed with a mode of its own may be a secret.
