@@ -135,7 +135,8 @@ def resume_trial(
     base = found.base(record.image)
     below = found.strings.get(BELOW) or found.strings.get(LOCK, "")
     manifest_text = found.strings.get(MANIFEST, "")
-    lock, manifest = parse_lock(below), parse_manifest(manifest_text)
+    lock = parse_lock(below)
+    parse_manifest(manifest_text)
     _refuse_links(store, found.tree)
     with environment.held(emit):
         _refuse_taken(environment, name)
@@ -172,6 +173,9 @@ def resume_trial(
             store.write_layer(base, found.tree, upper)
 
         with trials.staged(environment) as directory:
+            # Sources and keys are those of here: a stranger's manifest names no file of this host.
+            place = generations.directory_of(environment, live.generation.number)
+            manifest = parse_manifest((place / MANIFEST_NAME).read_bytes().decode())
             there = placing.placed(manifest, environment.directory, dict(lock.snapshots))
             trying.fill(directory, there, trial, backend, more=fill)
             write_atomic(directory / MANIFEST_NAME, manifest_text)
