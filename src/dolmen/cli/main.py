@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from dolmen import __version__
 from dolmen.cli.lazy import LazyGroup
@@ -107,10 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DolmenError as error:
         return failure.report(error, session)
     except BrokenPipeError:
-        # Whatever is left in the buffer must not be tried again at exit.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_BROKEN
+        return _unheard()
+    except SystemExit:
+        # Click takes a closed pipe for itself, and would end with 1.
+        if isinstance(sys.stdout, PacifyFlushWrapper):
+            return _unheard()
+        raise
     except (KeyboardInterrupt, click.Abort):
         session.close()
         return _INTERRUPTED
@@ -126,6 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return failure.report(failure.from_unknown(error), session)
     finally:
         session.close()
+
+
+def _unheard() -> int:
+    """Nobody reads what we write; what is left in the buffer must not be tried again at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _PIPE_BROKEN
 
 
 @contextlib.contextmanager

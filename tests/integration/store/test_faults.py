@@ -44,6 +44,10 @@ def test_killed(proof: Proof[Any]) -> None:
     proof.kills(6)
 
 
+def test_unheard(proof: Proof[Any]) -> None:
+    proof.unheard()
+
+
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"])
 def test_signals(proof: Proof[Any], signal: str) -> None:
     proof.signals(signal, 1)

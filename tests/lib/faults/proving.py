@@ -118,6 +118,13 @@ class Proof(Generic[W]):
             heeded = code in (0, 128 + number, -number) or not call.own
             assert heeded, (self.case.name, fault.name, code)
 
+    def unheard(self) -> None:
+        """Nobody reads what it says, as behind `| head`: its work is done, or it says 141."""
+        self.world.reset()
+        ended = self.world.run(*self.case.words, deaf=True)
+        assert ended.code in (0, 128 + signal.SIGPIPE, -signal.SIGPIPE), ended
+        self.judge(ended, f"{self.case.name}: unheard")
+
     def attempt(self, fault: Fault, names: tuple[str, ...]) -> Ended:
         """From the beginning, with this fault; then judge."""
         self.tried += 1

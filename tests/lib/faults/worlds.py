@@ -86,9 +86,9 @@ class World(ABC):
             POOL: str(self.live / "pool"),
         }
 
-    def run(self, *arguments: str) -> Ended:
-        """Run a command to its end, without a fault."""
-        with self._child(arguments) as child:
+    def run(self, *arguments: str, deaf: bool = False) -> Ended:
+        """Run a command to its end, without a fault; `deaf`: its output goes nowhere."""
+        with self._child(arguments, deaf) as child:
             child.go()
             return child.wait(_TIMEOUT)
 
@@ -109,8 +109,11 @@ class World(ABC):
         log.unlink()
         return ended, calls
 
-    def _child(self, arguments: tuple[str, ...]) -> contextlib.AbstractContextManager[Child]:
-        return self.zygote.child(TARGET, arguments, cwd=self.here, env=self.environment())
+    def _child(
+        self, arguments: tuple[str, ...], deaf: bool = False
+    ) -> contextlib.AbstractContextManager[Child]:
+        env = self.environment()
+        return self.zygote.child(TARGET, arguments, cwd=self.here, env=env, deaf=deaf)
 
     # What is there
 

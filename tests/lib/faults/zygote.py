@@ -88,9 +88,18 @@ class Zygote:
 
     @contextlib.contextmanager
     def child(
-        self, target: str, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+        self,
+        target: str,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        deaf: bool = False,
     ) -> Iterator[Child]:
-        """A child that waits to begin `target` ("module:function") with these arguments."""
+        """A child that waits to begin `target` ("module:function") with these arguments.
+
+        `deaf`: nobody reads its standard output, as behind `| head`.
+        """
         written = [self.scratch / name for name in ("out", "err")]
         wish = {
             "target": target,
@@ -98,6 +107,7 @@ class Zygote:
             "cwd": str(cwd),
             "env": dict(env),
             "written": [str(path) for path in written],
+            "deaf": deaf,
         }
         child = Child(self, self._ask(wish)["pid"], written)
         try:
@@ -248,6 +258,11 @@ def _child(wish: dict[str, Any], waiting: int, ready: int) -> None:
         for number, path in enumerate(wish["written"], 1):
             fd = os.open(path, flags, 0o600)
             os.dup2(fd, number)
+            os.close(fd)
+        if wish["deaf"]:
+            unread, fd = os.pipe()
+            os.dup2(fd, 1)
+            os.close(unread)
             os.close(fd)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
