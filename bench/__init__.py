@@ -1,4 +1,4 @@
-"""Dolmen and its peers side by side: the same packages, the same mirror, fresh file systems."""
+"""Dolmen beside its peers, as whole processes: `make bench` (as root) writes docs/benchmarks.md."""
 
 import sys
 from pathlib import Path

@@ -63,13 +63,15 @@ def machine_verb(
     return decorate
 
 
-def opened() -> Sysroot:
-    """The sysroot that the command is about."""
+def opened(*, mounting: bool = False) -> Sysroot:
+    """The sysroot that the command is about; `mounting`: to mount something on the machine."""
     from dolmen.store.sysroot import Sysroot
 
     meta = click.get_current_context().meta
     named = meta.get(_SYSROOT)
-    return Sysroot.open(Path(named) if named is not None else None, osname=meta.get(_OS))
+    return Sysroot.open(
+        Path(named) if named is not None else None, osname=meta.get(_OS), mounting=mounting
+    )
 
 
 def value_of(deployment: Deployment | None) -> dict[str, object] | None:

@@ -65,9 +65,13 @@ class Sysroot:
         self._locked = False
 
     @classmethod
-    def open(cls, path: Path | None = None, *, osname: str | None = None) -> Sysroot:
+    def open(
+        cls, path: Path | None = None, *, osname: str | None = None, mounting: bool = False
+    ) -> Sysroot:
         """Open a sysroot (default: the running machine's).
 
+        A running machine's is opened in a mount namespace of this process's own, where /sysroot and
+        /boot can be written to; not so if `mounting`: what is mounted then shall be seen by all.
         Raises MachineError ("not-ostree", "no-sysroot", "no-stateroot"), StoreError.
         """
         where = Path("/") if path is None else path.absolute()
@@ -91,7 +95,7 @@ class Sysroot:
             os.environ.setdefault("OSTREE_GRUB2_EXEC", os.fspath(_MENU))
         with told():
             native = OSTree.Sysroot.new(Gio.File.new_for_path(os.fspath(where)))
-            if running and os.geteuid() == 0:
+            if running and os.geteuid() == 0 and not mounting:
                 # /sysroot and /boot may be read-only for everybody else.
                 native.initialize_with_mount_namespace(None)
             native.load(None)

@@ -18,7 +18,7 @@ def command() -> None:
     """
     from dolmen.system.machine.live import apply_live
 
-    found = apply_live(machine.opened())
+    found = apply_live(machine.opened(mounting=True))
     current = session()
     current.answer(found)
     for line in machine.change_lines(found.packages, colour=current.paints):

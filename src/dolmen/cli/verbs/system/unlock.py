@@ -23,7 +23,7 @@ def command(hotfix: bool) -> None:
     """
     from dolmen.system.machine.changes import unlock
 
-    found = unlock(machine.opened(), hotfix=hotfix)
+    found = unlock(machine.opened(mounting=True), hotfix=hotfix)
     current = session()
     current.answer(machine.value_of(found))
     until = "until another is deployed" if hotfix else "until the next start"
