@@ -64,6 +64,8 @@ class Committed:
             content = decode_dirtree(data)
         except (ValueError, IndexError):
             raise _damaged(tree, "dirtree") from None
+        if not all(map(_is_name, (*content.files, *content.dirs))):
+            raise _damaged(tree, "dirtree")
         self._read(meta, "dirmeta")
         attributes = self._objects.directory_attributes(meta)
         node = Node(attributes.mode, attributes.uid, attributes.gid, xattrs=attributes.xattrs)
@@ -106,6 +108,11 @@ class Committed:
             size=size,
             source=partial(_content, path, checksum, full_header(attributes), size),
         )
+
+
+def _is_name(name: str) -> bool:
+    """Whether a directory can hold it; others would lead out of the tree that is filled."""
+    return name not in ("", ".", "..") and "/" not in name and len(name.encode()) <= 255
 
 
 def _node(attributes: Attributes, size: int, source: bytes) -> Node:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dolmen.model import Sha256
-from dolmen.store.objects import Objects
+from dolmen.store.objects import Objects, digest, encode_commit, encode_dirtree
 from dolmen.support.errors import DolmenError, HostError, StoreError, UsageError
 from dolmen.system.disk import committed
 from dolmen.system.disk.layout import DiskOptions
@@ -243,3 +243,30 @@ def test_more_names_than_an_inode_has_become_copies(
     one, two = (debugfs(root, f"stat {deployed}/{name}") for name in ("same", "same-again"))
     assert sorted("Links: 2" in text for text in (one, two)) == [False, True]
     assert "same content" in debugfs(root, f"cat {deployed}/same-again")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc/passwd", "n" * 256])
+def test_names_that_lead_out_of_the_tree_are_damage(tmp_path: Path, name: str) -> None:
+    image = tiny_image(tmp_path / "store")
+    objects = Objects(image.repository)
+    commit = objects.commit(image.commit)
+    top = objects.dirtree(commit.tree)
+    known = objects.dirtree(top.dirs["usr"][0])
+    target = known.files or {"x": objects.dirtree(known.dirs["bin"][0]).files["su"]}
+    evil = encode_dirtree({name: next(iter(target.values()))}, dict(known.dirs))
+    tree = _written(image.repository, "dirtree", evil)
+    root = encode_dirtree(dict(top.files), {**top.dirs, "usr": (tree, top.dirs["usr"][1])})
+    data = encode_commit(_written(image.repository, "dirtree", root), commit.meta)
+    hostile = replace(image, commit=_written(image.repository, "commit", data))
+    with pytest.raises(StoreError) as caught:
+        write(hostile, tmp_path / "disk")
+    assert caught.value.reason == "object-damaged"
+    assert not (tmp_path / "disk").exists()
+
+
+def _written(repository: Path, kind: str, data: bytes) -> Sha256:
+    checksum = digest(data)
+    path = Path(Objects(repository).path(checksum, kind))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return checksum
