@@ -21,7 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "checkout": ("checkout", "Write the tree of a commit into a directory"),
     "reset": ("reset", "Let a branch name another commit"),
     "revert": ("revert", "Undo what one commit changed, by a new one"),
-    "export": ("export", "Write a commit as tar"),
+    "export": ("export", "Write a commit as a tar, or as an image of containers"),
     "checksum": ("checksum", "Print the checksum that a file would have in a commit"),
     "pull-local": ("pull_local", "Copy commits from another repository"),
     "remote": ("remote", "Remember repositories elsewhere"),
