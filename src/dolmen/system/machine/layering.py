@@ -131,7 +131,7 @@ def _all(manifest: Manifest) -> list[Spec]:
 def _copy(sysroot: Sysroot, base: str, directory: Path) -> None:
     """What lies beside the manifest in the image's tree: it is needed for building it again."""
     history = sysroot.repository
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, mode=0o700)  # there may be secrets among it
     if not exists(history, base, f"{SHARE}/dolmen.toml"):
         raise _undeclared(base, "it has no manifest in its tree")
     tree = Tree(history, base)

@@ -64,11 +64,11 @@ def check(
     `preview`: with the packages that differ, and how much would be fetched. Raises what `look` and
     `check_metadata` do, MachineError ("no-update-source", "no-key").
     """
-    chosen = source or update_source(sysroot)
-    current = sysroot.merge_source() or sysroot.current()
-    if chosen.directory is not None:
-        return Available(chosen, current, None, True)
     with sysroot.changing():
+        chosen = source or update_source(sysroot)
+        current = sysroot.merge_source() or sysroot.current()
+        if chosen.directory is not None:
+            return Available(chosen, current, None, True)
         trust(sysroot.repository, chosen.remote, chosen.url, key_of(chosen))
         with Remote(chosen.url) as remote:
             return _look(sysroot, remote, chosen, current, preview, allow_downgrade)
@@ -88,8 +88,8 @@ def upgrade(
 
     Raises what `check` and `put` do, ArchiveError ("remote-failed", "remote-corrupt").
     """
-    chosen = source or update_source(sysroot)
     with sysroot.changing():
+        chosen = source or update_source(sysroot)
         current = sysroot.merge_source() or sysroot.current()
         new_origin = origin or (lasting(current) if current is not None else {})
         if chosen.directory is not None:
