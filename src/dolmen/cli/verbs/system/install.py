@@ -25,9 +25,22 @@ class _Either(click.Command):
         **extra: Any,
     ) -> click.Context:
         """The context of the command that is meant."""
-        module = "install_disk" if names_disk(args) else "install_packages"
-        meant: click.Command = import_module(f"dolmen.cli.verbs.system.{module}").command
+        meant = _command("install_disk" if names_disk(args) else "install_packages")
         return meant.make_context(info_name, args, parent, **extra)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """What either of them knows, for the manual and for completions."""
+        found: dict[tuple[str, ...], click.Parameter] = {}
+        for module in ("install_disk", "install_packages"):
+            for parameter in _command(module).get_params(ctx):
+                found.setdefault(tuple(parameter.opts), parameter)
+        return list(found.values())
+
+
+def _command(module: str) -> click.Command:
+    found = import_module(f"dolmen.cli.verbs.system.{module}").command
+    assert isinstance(found, click.Command)
+    return found
 
 
 def names_disk(words: list[str]) -> bool:
@@ -41,4 +54,12 @@ def names_disk(words: list[str]) -> bool:
     return False
 
 
-command = _Either("install")
+command = _Either(
+    "install",
+    help="Write the system to a disk (a path), or lay packages over the image (their names).",
+    epilog="""\b
+Examples:
+  dolmen system install /dev/sdX
+  dolmen system install ./vm.raw --yes
+  dolmen system install htop nginx/bookworm-backports""",
+)
