@@ -82,38 +82,51 @@ def _bench(setting: Setting) -> Iterator[Bench]:
 def measure(setting: Setting) -> dict[str, Result]:
     """All cases; the tree has 20 000 files, one in a hundred changes."""
     with _bench(setting) as bench:
-        found = _commits(bench)
-        found |= _readers(bench)
+        _prepare(bench)
+        found = _readers(bench)
+        found |= _commits(bench)
         found |= _prune(bench)
         return found
 
 
-def _commits(bench: Bench) -> dict[str, Result]:
+def _prepare(bench: Bench) -> None:
+    """The tree, a changed one, and a repository with both, one after the other."""
     trees.many_files(bench.root / "tree")
+    shutil.copytree(bench.root / "tree", bench.root / "changed", symlinks=True)
+    trees.change(bench.root / "changed")
+    bench.repository("first")
+    for tree in ("tree", "changed"):
+        bench.quiet("ostree", "--repo=first", "commit", "-b", "main", "--fsync=false", tree)
+
+
+def _commits(bench: Bench) -> dict[str, Result]:
     commit = ("--repo=repo", "commit", "-b", "main", "-s", "x", "--fsync=false")
     whole = bench.case(
         "commit of 20 000 files", *commit, "tree", before=lambda: bench.repository("repo")
     )
-    shutil.copytree(bench.root / "tree", bench.root / "changed", symlinks=True)
-    trees.change(bench.root / "changed")
-    bench.repository("first")
-    bench.quiet("ostree", "--repo=first", *commit[1:], "tree")
 
     def first() -> None:
-        shutil.rmtree(bench.root / "repo", ignore_errors=True)
-        bench.quiet("cp", "-al", "first", "repo")
+        bench.repository("repo")
+        bench.quiet("ostree", *commit, "tree")
 
     more = bench.case("commit of a 1 % change", *commit, "changed", before=first)
     return {"store-commit": whole, "store-change": more}
 
 
 def _readers(bench: Bench) -> dict[str, Result]:
-    bench.quiet("ostree", "--repo=first", "commit", "-b", "main", "--fsync=false", "changed")
-    bench.quiet("ostree", "--repo=log", "init", "--mode=bare-user")
+    bench.quiet("ostree", "--repo=thousand", "init", "--mode=bare-user")
     (bench.root / "small").mkdir()
     for number in range(_COMMITS):
         (bench.root / "small/file").write_text(f"{number}\n")
-        argv = ("--repo=log", "commit", "-b", "main", "-s", f"Commit {number}", "--fsync=false")
+        argv = (
+            "--repo=thousand",
+            "commit",
+            "-b",
+            "main",
+            "-s",
+            f"Commit {number}",
+            "--fsync=false",
+        )
         bench.quiet("ostree", *argv, "small")
 
     def away() -> None:
@@ -126,7 +139,7 @@ def _readers(bench: Bench) -> dict[str, Result]:
         "store-links": bench.case("checkout by hard links", repo, *links, before=away),
         "store-copies": bench.case("checkout by copies", repo, *copies, before=away),
         "store-ls": bench.case("ls -R of 20 000 files", repo, "ls", "-R", "main"),
-        "store-log": bench.case("log of 1000 commits", "--repo=log", "log", "main", least=11),
+        "store-log": bench.case("log of 1000 commits", "--repo=thousand", "log", "main", least=11),
         "store-diff": bench.case("diff of a 1 % change", repo, "diff", "main^", "main"),
         "store-cat": bench.case("rev-parse", repo, "rev-parse", "main", least=21),
         "store-fsck": bench.case("fsck", repo, "fsck", aim="faster than ostree"),
