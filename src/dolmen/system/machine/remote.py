@@ -16,6 +16,8 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 _LARGEST = 32 << 20
 #: Objects whose size is asked for, and connections for it.
 _ASKED, _WORKERS = 2500, 4
+#: How often a server that does not answer is asked.
+_ATTEMPTS = 3
 
 
 class Remote:
@@ -108,23 +110,34 @@ class Remote:
         return self._get(path)
 
     def _get(self, path: str, *, fresh: bool = False) -> bytes | None:
-        try:
-            body = self._transport.get(f"{self.url}/{path}", fresh=fresh)
-            content = b""
-            for chunk in body.chunks:
-                content += chunk
-                if len(content) > _LARGEST:
-                    raise RefusedError("more than was expected")
-            return content
-        except GoneError:
-            return None
-        except (RefusedError, UnavailableError) as error:
-            raise ArchiveError(
-                "the server of the updates does not answer",
-                reason="remote-failed",
-                context=f"{self.url}/{path}: {error}",
-                hint="dolmen system upgrade --check",
-            ) from None
+        last: Exception | None = None
+        for _attempt in range(_ATTEMPTS):
+            try:
+                return self._once(path, fresh)
+            except GoneError:
+                return None
+            except UnavailableError as error:
+                last = error
+            except RefusedError as error:
+                last = error
+                break
+        raise ArchiveError(
+            "the server of the updates does not answer",
+            reason="remote-failed",
+            context=f"{self.url}/{path}: {last}",
+            hint="dolmen system upgrade --check",
+        )
+
+    def _once(self, path: str, fresh: bool) -> bytes:
+        body = self._transport.get(f"{self.url}/{path}", fresh=fresh)
+        content = b""
+        for chunk in body.chunks:
+            content += chunk
+            if len(content) > _LARGEST:
+                raise RefusedError("more than was expected")
+        if body.total is not None and len(content) != body.total:
+            raise UnavailableError("it ended early")
+        return content
 
 
 def _path(checksum: str, kind: str) -> str:
