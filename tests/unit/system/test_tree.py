@@ -173,6 +173,17 @@ def test_units_are_disabled_masked_and_unknown_ones_refused(store: Store) -> Non
             assert caught.value.reason == "unknown-unit"
 
 
+def test_a_unit_that_nothing_would_start_is_not_enabled(store: Store) -> None:
+    for unit, refused in (("ssh.service", False), ("graphical.target", True)):
+        with systems.construction(store, System(enable=(unit,))) as work:
+            if not refused:
+                units.settle(work)
+                continue
+            with pytest.raises(DeclarationError) as caught:
+                units.settle(work)
+            assert caught.value.reason == "unit-static"
+
+
 def test_numbers_stay_what_a_lock_says(store: Store) -> None:
     with systems.construction(store) as work:
         first = users.settle(work, NONE)

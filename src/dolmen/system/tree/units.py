@@ -33,7 +33,8 @@ DHCP=yes
 
 
 def settle(work: Construction) -> None:
-    """Move links, then do what the manifest says. Raises DeclarationError ("unknown-unit")."""
+    """Move links, then do what the manifest says. Raises DeclarationError ("unknown-unit",
+    "unit-static")."""
     _network(work)
     _move(work, "etc/systemd/system", UNITS)
     _move(work, "etc/systemd/user", USER_UNITS)
@@ -44,6 +45,12 @@ def settle(work: Construction) -> None:
         if _find(work, unit) is not None:
             work.builder.add_symlink(f"{UNITS}/multi-user.target.wants/{unit}", f"../{unit}")
     for unit in system.enable:
+        if not _install(work, _known(work, unit)):
+            raise DeclarationError(
+                f"{unit} cannot be enabled: it has no [Install] that says what starts it",
+                reason="unit-static",
+                hint=f"systemctl cat {unit}; or add [Install] and WantedBy= to your own unit",
+            )
         _enable(work, unit, set())
     for unit in system.mask:
         _disable(work, unit)
