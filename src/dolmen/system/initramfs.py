@@ -26,7 +26,10 @@ from dolmen.system.tree.construction import Construction, rows
 from dolmen.system.tree.kernel import MODULES
 
 #: Raised by whatever changes the bytes.
-VERSION = 1
+VERSION = 2
+#: dracut's own choice (-15) takes eight times as long for a hundredth less. One worker: the bytes
+#: must not depend on how many processors there are.
+_ZSTD = ("--compress", "zstd -q -T1 -9")
 NAME = "initramfs.img"
 _TIMEOUT = 1200.0
 _ROOTS = (
@@ -167,8 +170,8 @@ def _run(builder: TreeBuilder, work: Construction, store: Store, key: Sha256) ->
         builder.checkout(lower)
         out.mkdir()
         target = "/run/out/initramfs.img"
-        compress = "--zstd" if builder.find("usr/bin/zstd") else "--gzip"
-        command = shlex.join(["dracut", *_ARGUMENTS, compress, "--kver", work.kernel, target])
+        compress = _ZSTD if builder.find("usr/bin/zstd") else ("--gzip",)
+        command = shlex.join(["dracut", *_ARGUMENTS, *compress, "--kver", work.kernel, target])
         tail: list[str] = []
         with log.open("w", encoding="utf-8", errors="replace") as stream:
 
