@@ -12,7 +12,15 @@ from pathlib import Path
 from dolmen.store.sysroot import Deployment, Metadata, Sysroot
 from dolmen.store.sysroot.fetching import fetch, trust
 from dolmen.support.clock import monotonic
-from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseProgress, PhaseStarted, ignore
+from dolmen.support.events import (
+    Emit,
+    Notice,
+    Phase,
+    PhaseFinished,
+    PhaseProgress,
+    PhaseStarted,
+    ignore,
+)
 from dolmen.system.machine import packages
 from dolmen.system.machine.changes import lasting
 from dolmen.system.machine.checking import check_metadata, check_ref
@@ -105,6 +113,9 @@ def upgrade(
         if not layers_in(new_origin):
             check_root_room(sysroot, offer.needed)
         began = monotonic()
+        if not layers_in(new_origin):
+            size = f"{offer.size / (1 << 20):.1f} MiB"
+            emit(Notice(f"{image.version}: {size} to fetch{', a delta' if offer.delta else ''}"))
         emit(PhaseStarted(Phase.PULL, offer.objects))
 
         def moved(done: int, total: int, size: int) -> None:
