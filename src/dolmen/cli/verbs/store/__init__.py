@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "sign": ("sign", "Sign a commit with an OpenPGP key"),
     "gpg-sign": ("sign", "The same, as ostree calls it"),
     "verify": ("verify", "Check the signatures of a commit"),
+    "repair": ("repair", "Mend damaged objects from other repositories"),
     "prune": ("prune", "Delete what no ref needs"),
     "fsck": ("fsck", "Check every object"),
 }
