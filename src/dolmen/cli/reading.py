@@ -22,6 +22,8 @@ READERS = {
     "export": "export",
     "fsck": "fsck",
     "cat": "cat",
+    "checkout": "checkout",
+    "commit": "commit",
     "diff": "diff",
     "log": "log",
     "ls": "ls",
@@ -242,3 +244,15 @@ def lazily(verb: Verb, name: str) -> Any:
     from dolmen.cli.storing import command_of
 
     return command_of(verb)
+
+
+def truth(name: str, word: str) -> bool:
+    """A value that is true or false, in the words of libostree and click; UsageError else."""
+    from dolmen.support.errors import UsageError
+
+    low = word.lower()
+    if low in ("1", "true", "yes", "on", "t", "y"):
+        return True
+    if low in ("0", "false", "no", "off", "f", "n", "none"):
+        return False
+    raise UsageError(f"{name} is true or false, not {word[:40]!r}", hint=f"{name}=true")

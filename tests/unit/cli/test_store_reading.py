@@ -111,7 +111,8 @@ def test_what_is_not_understood_is_clicks(place: Path, monkeypatch: pytest.Monke
         "--repo=repo ls -RQ main",
         "--repo=repo cat main",
         "--repo=repo export main --compress=lzma",
-        "--repo=repo commit -b main tree",
+        "--repo=repo commit -b main --none tree",
+        "--repo=repo reset main main",
         "--repo",
     ):
         assert reading.look(words.split()) is None, words

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from dolmen.cli.reading import Argument, Option, Verb, lazily, truth
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
-from dolmen.cli import storing
-from dolmen.cli.options import session
+    from dolmen.cli.session import Session
+    from dolmen.store.repo.repository import Repository
 
 
-@storing.store_verb(
-    examples="""
-        dolmen store --repo=repo checkout main tree
-        dolmen store --repo=repo checkout --union 9b752 tree/
-        dolmen store checkout -U -H --subpath=/usr/share/doc main doc
-    """
-)
-@click.option("-U", "--user-mode", is_flag=True, help="Owners stay you; no setuid, no xattrs.")
-@click.option("--subpath", metavar="PATH", help="Only this directory or file.")
-@click.option("--union", is_flag=True, help="Into what is there; its files are replaced.")
-@click.option("--union-add", is_flag=True, help="Into what is there; its files stay.")
-@click.option("--union-identical", is_flag=True, help="Into what is there, unless files differ.")
-@click.option("-H", "--require-hardlinks", is_flag=True, help="Hard links, or fail.")
-@click.option("-C", "--force-copy", is_flag=True, help="Copies; changing them harms nothing.")
-@click.option("-z", "--force-copy-zerosized", is_flag=True, help="Copies of empty files.")
-@click.option("-M", "--bareuseronly-dirs", is_flag=True, help="Directories without setgid, sticky.")
-@click.option("--whiteouts", is_flag=True, help="`.wh.NAME` deletes NAME.")
-@click.option("--process-passthrough-whiteouts", is_flag=True, help="`.ostree-wh.NAME` hides NAME.")
-@click.option("--skip-list", metavar="FILE", help="Paths to leave out, one a line.")
-@click.option("--allow-noent", is_flag=True, help="A missing --subpath is no error.")
-@click.option("--disable-cache", is_flag=True, help="Keep no uncompressed objects (mode archive).")
-@click.option("--selinux-policy", metavar="DIR", help="Labels by the policy of this root.")
-@click.option("--selinux-prefix", metavar="PATH", help="As if all of it lay below PATH.")
-@click.option("--from-file", metavar="FILE", help="COMMIT and path, each with a NUL, one by one.")
-@click.option("--from-stdin", is_flag=True, help="The same from standard input.")
-@click.option("--fsync", type=click.BOOL, default=True, metavar="BOOL", help="Wait for the disk.")
-@click.argument("revision", metavar="COMMIT")
-@click.argument("destination", metavar="[DIR]", required=False)
-def command(revision: str, destination: str | None, **given: Any) -> None:
+def write(
+    current: Session,
+    repository: Repository,
+    *,
+    revision: str,
+    destination: str | None,
+    **given: Any,
+) -> None:
     """Write the tree of a commit into DIR (default: a directory named as the commit was)."""
+    from dataclasses import replace
+    from pathlib import Path
+
     from dolmen.store.history import checkout, revisions
+    from dolmen.store.history.repository import History
 
     skipped: tuple[str, ...] = ()
     if given["skip_list"] is not None:
@@ -62,13 +43,12 @@ def command(revision: str, destination: str | None, **given: Any) -> None:
         passthrough=given["process_passthrough_whiteouts"],
         bareuseronly_dirs=given["bareuseronly_dirs"],
         cache=not given["disable_cache"],
-        sync=given["fsync"],
+        sync=truth("--fsync", given["fsync"]),
         skipped=skipped,
         selinux_policy=given["selinux_policy"],
         selinux_prefix=given["selinux_prefix"],
     )
-    history = storing.opened()
-    current = session()
+    history = History.open(Path(repository.path))
     if given["from_file"] is not None or given["from_stdin"]:
         # The one word is the directory then, as with ostree.
         wanted = _many(None if given["from_stdin"] else given["from_file"])
@@ -105,9 +85,58 @@ def _over(*, union: bool, union_add: bool, union_identical: bool) -> str:
 
 def _many(file: str | None) -> Iterator[tuple[str, str]]:
     """Pairs of a commit and a path in it, each with a NUL after it."""
+    import os
+    import sys
+    from pathlib import Path
+
     data = sys.stdin.buffer.read() if file is None else Path(file).read_bytes()
     words = os.fsdecode(data).split("\0")
     for name, subpath in zip(words[::2], words[1::2], strict=False):
         if not name:
             return
         yield name, subpath or "/"
+
+
+VERB = Verb(
+    write,
+    examples="""
+        dolmen store --repo=repo checkout main tree
+        dolmen store --repo=repo checkout --union 9b752 tree/
+        dolmen store checkout -U -H --subpath=/usr/share/doc main doc
+    """,
+    options=(
+        Option("-U --user-mode", "user_mode", "Owners stay you; no setuid, no xattrs."),
+        Option("--subpath", "subpath", "Only this directory or file.", metavar="PATH"),
+        Option("--union", "union", "Into what is there; its files are replaced."),
+        Option("--union-add", "union_add", "Into what is there; its files stay."),
+        Option("--union-identical", "union_identical", "Into what is there, unless files differ."),
+        Option("-H --require-hardlinks", "require_hardlinks", "Hard links, or fail."),
+        Option("-C --force-copy", "force_copy", "Copies; changing them harms nothing."),
+        Option("-z --force-copy-zerosized", "force_copy_zerosized", "Copies of empty files."),
+        Option("-M --bareuseronly-dirs", "bareuseronly_dirs", "No setgid, sticky, other-writable."),
+        Option("--whiteouts", "whiteouts", "`.wh.NAME` deletes NAME."),
+        Option(
+            "--process-passthrough-whiteouts",
+            "process_passthrough_whiteouts",
+            "`.ostree-wh.NAME` hides NAME.",
+        ),
+        Option("--skip-list", "skip_list", "Paths to leave out, one a line.", metavar="FILE"),
+        Option("--allow-noent", "allow_noent", "A missing --subpath is no error."),
+        Option("--disable-cache", "disable_cache", "Keep no uncompressed objects (mode archive)."),
+        Option("--selinux-policy", "selinux_policy", "Labels by this root's.", metavar="DIR"),
+        Option("--selinux-prefix", "selinux_prefix", "As if all lay below PATH.", metavar="PATH"),
+        Option(
+            "--from-file",
+            "from_file",
+            "Commits and paths, each with a NUL; the only word is DIR then.",
+            metavar="FILE",
+        ),
+        Option("--from-stdin", "from_stdin", "The same from standard input."),
+        Option("--fsync", "fsync", "Wait for the disk.", metavar="BOOL", default="true"),
+    ),
+    arguments=(Argument("revision", "COMMIT"), Argument("destination", "[DIR]", "?")),
+)
+
+
+def __getattr__(name: str) -> Any:
+    return lazily(VERB, name)

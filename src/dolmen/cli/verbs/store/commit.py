@@ -2,88 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any
+from dolmen.cli.reading import Argument, Option, Verb, lazily, truth
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-from dolmen.cli import storing
-from dolmen.cli.options import session
+    from dolmen.cli.session import Session
+    from dolmen.store.repo.repository import Repository
 
 
-@storing.store_verb(
-    examples="""
-        dolmen store --repo=repo commit --branch=main --subject="Created server" tree/
-        dolmen store commit -b main --tree=tar=files.tar.gz --owner-uid=0 --owner-gid=0
-        dolmen store commit -b main --tree=ref=other --tree=dir=changes --no-change
-        dolmen store commit -b main --timestamp=@0 --parent=none tree/
-    """
-)
-@click.option("-b", "--branch", metavar="REF", help="The branch that shall name the commit.")
-@click.option("-s", "--subject", metavar="TEXT", help="One line that says what it is.")
-@click.option("-m", "--body", metavar="TEXT", help="What more there is to say.")
-@click.option("-F", "--body-file", metavar="FILE", help="Take the body from a file.")
-@click.option("-e", "--editor", is_flag=True, help="Write subject and body in your editor.")
-@click.option("--timestamp", metavar="TIME", help="Its date (default: now); @N: seconds of UTC.")
-@click.option("--parent", metavar="COMMIT", help="Its parent, or none (default: the branch's).")
-@click.option("--orphan", is_flag=True, help="No branch; the next prune deletes the commit.")
-@click.option(
-    "--tree",
-    "trees",
-    metavar="KIND=VALUE",
-    multiple=True,
-    help="dir=PATH, tar=FILE (- for standard input) or ref=COMMIT; later ones cover earlier ones.",
-)
-@click.option(
-    "--base", metavar="COMMIT", help="The tree to begin with; options for files leave it."
-)
-@click.option("--owner-uid", type=click.IntRange(0), metavar="N", help="Owner of all files.")
-@click.option("--owner-gid", type=click.IntRange(0), metavar="N", help="Group of all files.")
-@click.option("--no-xattrs", is_flag=True, help="Leave extended attributes out.")
-@click.option("--canonical-permissions", is_flag=True, help="0:0, 0755 or 0644, as bare-user-only.")
-@click.option("--mode-ro-executables", is_flag=True, help="Nobody may write to executables.")
-@click.option("--bootable", is_flag=True, help="Say which kernel is in it; without one, fail.")
-@click.option(
-    "--skip-if-unchanged",
-    "--no-change",
-    "skip",
-    is_flag=True,
-    help="No commit if the tree is its parent's; the parent is printed.",
-)
-@click.option("--tar-autocreate-parents", is_flag=True, help="Make directories that a tar lacks.")
-@click.option(
-    "--tar-pathname-filter",
-    metavar="REGEX,TEXT",
-    help="Change the names in tars, e.g. '^bin/,usr/bin/'.",
-)
-@click.option("--link-checkout-speedup", is_flag=True, help="Know hard links of a checkout again.")
-@click.option("-I", "--devino-canonical", is_flag=True, help="Trust them without a look.")
-@click.option("--consume", is_flag=True, help="Delete what was committed.")
-@click.option("--selinux-policy", metavar="DIR", help="Labels by the policy of this root.")
-@click.option("-P", "--selinux-policy-from-base", is_flag=True, help="By that of the first tree.")
-@click.option(
-    "--generate-sizes", is_flag=True, help="Say how large the objects are (mode archive)."
-)
-@click.option("--statoverride", metavar="FILE", help="Modes to set: lines of `MODE PATH`, `=MODE`.")
-@click.option("--skip-list", metavar="FILE", help="Paths to leave out.")
-@click.option("--add-metadata-string", "strings", metavar="K=V", multiple=True, help="Say more.")
-@click.option("--add-metadata", "values", metavar="K=V", multiple=True, help="V in GVariant text.")
-@click.option("--add-detached-metadata-string", "detached", metavar="K=V", multiple=True)
-@click.option("--keep-metadata", metavar="K", multiple=True, help="Take it from the parent.")
-@click.option("--no-bindings", is_flag=True, help="Do not write the branch into the commit.")
-@click.option("--bind-ref", metavar="REF", multiple=True, help="Write this ref into it as well.")
-@click.option("--gpg-sign", metavar="KEY", multiple=True, help="Sign with an OpenPGP key.")
-@click.option("--gpg-homedir", metavar="DIR", help="Where that key is.")
-@click.option("--sign", "keys", metavar="KEY", multiple=True, help="Sign with a libostree key.")
-@click.option("--sign-type", metavar="NAME", default="ed25519", help="The kind of that key.")
-@click.option("--fsync", type=click.BOOL, default=True, metavar="BOOL", help="Wait for the disk.")
-@click.option("--disable-fsync", is_flag=True, hidden=True)
-@click.option("--table-output", is_flag=True, help="Print figures, not the checksum alone.")
-@click.argument("path", required=False)
-def command(path: str | None, **given: Any) -> None:
+def commit(current: Session, repository: Repository, *, path: str | None, **given: Any) -> None:
     """Commit a tree (default: the working directory) and print the commit's checksum."""
+    from pathlib import Path
+
     from dolmen.store.history import committing
+    from dolmen.store.history.repository import History
+    from dolmen.support.dates import seconds
     from dolmen.support.errors import UsageError
 
     branch: str | None = given["branch"]
@@ -114,7 +49,7 @@ def command(path: str | None, **given: Any) -> None:
     if given["editor"]:
         subject, body = _edited(branch, subject, body)
     modes, skipped = _modes(given["statoverride"]), _paths(given["skip_list"])
-    history = storing.opened()
+    history = History.open(Path(repository.path))
     done = committing.commit(
         history,
         committing.Wish(
@@ -126,7 +61,7 @@ def command(path: str | None, **given: Any) -> None:
             subject=subject,
             body=body,
             parent=given["parent"],
-            timestamp=None if given["timestamp"] is None else storing.seconds(given["timestamp"]),
+            timestamp=None if given["timestamp"] is None else seconds(given["timestamp"]),
             uid=given["owner_uid"],
             gid=given["owner_gid"],
             xattrs=not given["no_xattrs"],
@@ -144,7 +79,7 @@ def command(path: str | None, **given: Any) -> None:
             keys=given["keys"],
             key_type=given["sign_type"],
             skip_if_unchanged=given["skip"],
-            sync=given["fsync"] and not given["disable_fsync"],
+            sync=truth("--fsync", given["fsync"]) and not given["disable_fsync"],
             bind=None if given["no_bindings"] else given["bind_ref"],
             metadata=[_pair(words) for words in given["values"]],
             strings=[_pair(words) for words in given["strings"]],
@@ -154,7 +89,6 @@ def command(path: str | None, **given: Any) -> None:
             skipped=skipped,
         ),
     )
-    current = session()
     current.answer(done)
     if given["table_output"]:
         current.say(f"Commit: {done.checksum}")
@@ -166,6 +100,8 @@ def command(path: str | None, **given: Any) -> None:
 
 def _edited(branch: str | None, subject: str | None, body: str | None) -> tuple[str, str | None]:
     """Subject and body as typed in $EDITOR: the first line, and what follows it."""
+    import click
+
     from dolmen.support.errors import UsageError
 
     lines = [
@@ -203,10 +139,18 @@ def _pair(words: str) -> tuple[str, str]:
 
     if words.startswith("="):
         raise UsageError("Empty metadata key", hint="dolmen store commit --help")
-    return storing.pair(words)
+    key, equals, value = words.partition("=")
+    if not equals:
+        raise UsageError(
+            f"Missing '=' in KEY=VALUE metadata '{words}'", hint="dolmen store commit --help"
+        )
+    return key, value
 
 
 def _lines(file: str) -> list[str]:
+    import sys
+    from pathlib import Path
+
     data = sys.stdin.read() if file == "-" else Path(file).read_text()
     return [line for line in data.splitlines() if line]
 
@@ -221,3 +165,132 @@ def _modes(file: str | None) -> dict[str, tuple[str, int]]:
 
 def _paths(file: str | None) -> frozenset[str]:
     return frozenset(_lines(file)) if file is not None else frozenset()
+
+
+VERB = Verb(
+    commit,
+    examples="""
+        dolmen store --repo=repo commit --branch=main --subject="Created server" tree/
+        dolmen store commit -b main --tree=tar=files.tar.gz --owner-uid=0 --owner-gid=0
+        dolmen store commit -b main --tree=ref=other --tree=dir=changes --no-change
+        dolmen store commit -b main --timestamp=@0 --parent=none tree/
+    """,
+    options=(
+        Option("-b --branch", "branch", "The branch that shall name the commit.", metavar="REF"),
+        Option("-s --subject", "subject", "One line that says what it is.", metavar="TEXT"),
+        Option("-m --body", "body", "What more there is to say.", metavar="TEXT"),
+        Option("-F --body-file", "body_file", "Take the body from a file.", metavar="FILE"),
+        Option("-e --editor", "editor", "Write subject and body in your editor."),
+        Option(
+            "--timestamp",
+            "timestamp",
+            "Its date (default: now); @N: seconds of UTC.",
+            metavar="TIME",
+        ),
+        Option(
+            "--parent", "parent", "Its parent, or none (default: the branch's).", metavar="COMMIT"
+        ),
+        Option("--orphan", "orphan", "No branch; the next prune deletes the commit."),
+        Option(
+            "--tree",
+            "trees",
+            "dir=PATH, tar=FILE (- for standard input) or ref=COMMIT; later cover earlier ones.",
+            metavar="KIND=VALUE",
+            many=True,
+        ),
+        Option(
+            "--base",
+            "base",
+            "The tree to begin with; options for files leave it.",
+            metavar="COMMIT",
+        ),
+        Option(
+            "--owner-uid", "owner_uid", "Owner of all files.", metavar="N", convert=int, minimum=0
+        ),
+        Option(
+            "--owner-gid", "owner_gid", "Group of all files.", metavar="N", convert=int, minimum=0
+        ),
+        Option("--no-xattrs", "no_xattrs", "Leave extended attributes out."),
+        Option(
+            "--canonical-permissions",
+            "canonical_permissions",
+            "0:0, 0755 or 0644, as bare-user-only.",
+        ),
+        Option("--mode-ro-executables", "mode_ro_executables", "Nobody may write to executables."),
+        Option("--bootable", "bootable", "Say which kernel is in it; without one, fail."),
+        Option(
+            "--skip-if-unchanged --no-change",
+            "skip",
+            "No commit if the tree is its parent's; the parent is printed.",
+        ),
+        Option(
+            "--tar-autocreate-parents",
+            "tar_autocreate_parents",
+            "Make directories that a tar lacks.",
+        ),
+        Option(
+            "--tar-pathname-filter",
+            "tar_pathname_filter",
+            "Change the names in tars, e.g. '^bin/,usr/bin/'.",
+            metavar="REGEX,TEXT",
+        ),
+        Option(
+            "--link-checkout-speedup",
+            "link_checkout_speedup",
+            "Know hard links of a checkout again.",
+        ),
+        Option("-I --devino-canonical", "devino_canonical", "Trust them without a look."),
+        Option("--consume", "consume", "Delete what was committed."),
+        Option(
+            "--selinux-policy",
+            "selinux_policy",
+            "Labels by the policy of this root.",
+            metavar="DIR",
+        ),
+        Option(
+            "-P --selinux-policy-from-base",
+            "selinux_policy_from_base",
+            "By that of the first tree.",
+        ),
+        Option(
+            "--generate-sizes", "generate_sizes", "Say how large the objects are (mode archive)."
+        ),
+        Option(
+            "--statoverride",
+            "statoverride",
+            "Modes to set: lines of `MODE PATH`, `=MODE`.",
+            metavar="FILE",
+        ),
+        Option("--skip-list", "skip_list", "Paths to leave out.", metavar="FILE"),
+        Option("--add-metadata-string", "strings", "Say more.", metavar="K=V", many=True),
+        Option("--add-metadata", "values", "V in GVariant text.", metavar="K=V", many=True),
+        Option(
+            "--add-detached-metadata-string",
+            "detached",
+            "Say it beside the commit.",
+            metavar="K=V",
+            many=True,
+        ),
+        Option(
+            "--keep-metadata", "keep_metadata", "Take it from the parent.", metavar="K", many=True
+        ),
+        Option("--no-bindings", "no_bindings", "Do not write the branch into the commit."),
+        Option(
+            "--bind-ref", "bind_ref", "Write this ref into it as well.", metavar="REF", many=True
+        ),
+        Option("--gpg-sign", "gpg_sign", "Sign with an OpenPGP key.", metavar="KEY", many=True),
+        Option("--gpg-homedir", "gpg_homedir", "Where that key is.", metavar="DIR"),
+        Option("--sign", "keys", "Sign with a libostree key.", metavar="KEY", many=True),
+        Option(
+            "--sign-type", "sign_type", "The kind of that key.", metavar="NAME", default="ed25519"
+        ),
+        Option("--fsync", "fsync", "Wait for the disk.", metavar="BOOL", default="true"),
+        Option("--disable-fsync", "disable_fsync", "The same as --fsync=false."),
+        Option("--table-output", "table_output", "Print figures, not the checksum alone."),
+    ),
+    arguments=(Argument("path", "[PATH]", "?"),),
+)
+
+
+def __getattr__(name: str) -> Any:
+    return lazily(VERB, name)
