@@ -16,8 +16,11 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from dolmen.model import Sha256
+from dolmen.store.repo.contents import pairs
+from dolmen.store.repo.tree import decode
 from dolmen.support.errors import StoreError
 
 DIRTREE_TYPE = "(a(say)a(sayay))"
@@ -66,7 +69,7 @@ def decode_attributes(data: bytes) -> Attributes:
     if len(data) < 12:
         raise ValueError("too short")
     uid, gid, mode = (int.from_bytes(data[i : i + 4], "big") for i in (0, 4, 8))
-    return Attributes(mode, uid, gid, _decode_xattrs(data[12:]))
+    return Attributes(mode, uid, gid, pairs(data[12:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +144,8 @@ def encode_dirtree(files: Mapping[str, str], dirs: Mapping[str, tuple[str, str]]
 
 def decode_dirtree(data: bytes) -> DirTree:
     """Read a dirtree; raises ValueError when it is not one."""
-    first, second = _split_tuple(data, 2)
-    files: dict[str, Sha256] = {}
-    for item in _split_array(first):
-        name, checksum = _split_tuple(item, 2)
-        files[_name(name)] = _hex(checksum)
-    dirs: dict[str, tuple[Sha256, Sha256]] = {}
-    for item in _split_array(second):
-        name, tree, meta = _split_tuple(item, 3)
-        dirs[_name(name)] = (_hex(tree), _hex(meta))
-    return DirTree(files, dirs)
+    files, dirs = decode(data)
+    return DirTree(cast("dict[str, Sha256]", files), cast("dict[str, tuple[Sha256, Sha256]]", dirs))
 
 
 def encode_commit(tree: str, meta: str, *, subject: str = "") -> bytes:
@@ -308,24 +303,10 @@ def _encode_xattrs(xattrs: Iterable[tuple[str, bytes]]) -> bytes:
     return _array(_tuple(name.encode() + b"\0", value) for name, value in sorted(xattrs))
 
 
-def _decode_xattrs(data: bytes) -> Xattrs:
-    found = []
-    for item in _split_array(data):
-        name, value = _split_tuple(item, 2)
-        found.append((_name(name), value))
-    return tuple(found)
-
-
 def _hex(data: bytes) -> Sha256:
     if len(data) != 32:
         raise ValueError("not a checksum")
     return Sha256(data.hex())
-
-
-def _name(data: bytes) -> str:
-    if not data.endswith(b"\0"):
-        raise ValueError("not a string")
-    return data[:-1].decode()
 
 
 def _offsets(body: int, ends: list[int]) -> bytes:
@@ -351,22 +332,6 @@ def _tuple(*parts: bytes) -> bytes:
     return body + _offsets(len(body), ends)
 
 
-def _split_tuple(data: bytes, count: int) -> list[bytes]:
-    width = _width(len(data))
-    limit = len(data) - (count - 1) * width
-    parts: list[bytes] = []
-    start = 0
-    for index in range(count - 1):
-        place = len(data) - (index + 1) * width
-        end = int.from_bytes(data[place : place + width], "little")
-        if not start <= end <= limit:
-            raise ValueError("bad framing offset")
-        parts.append(data[start:end])
-        start = end
-    parts.append(data[start:limit])
-    return parts
-
-
 def _array(items: object) -> bytes:
     parts: list[bytes] = list(items)  # type: ignore[call-overload]
     if not parts:
@@ -381,23 +346,3 @@ def _array(items: object) -> bytes:
         position += len(part)
         ends.append(position.to_bytes(width, "little"))
     return body + b"".join(ends)
-
-
-def _split_array(data: bytes) -> list[bytes]:
-    if not data:
-        return []
-    width = _width(len(data))
-    body = int.from_bytes(data[len(data) - width :], "little")
-    count, rest = divmod(len(data) - body, width)
-    if rest or count < 0 or body > len(data):
-        raise ValueError("bad framing offset")
-    parts: list[bytes] = []
-    start = 0
-    for index in range(count):
-        place = body + index * width
-        end = int.from_bytes(data[place : place + width], "little")
-        if not start <= end <= body:
-            raise ValueError("bad framing offset")
-        parts.append(data[start:end])
-        start = end
-    return parts
