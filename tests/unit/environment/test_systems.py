@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,11 +89,12 @@ def test_numbers_of_accounts_survive_whatever_is_solved(
     numbers = {"users": (("sshd", 101),), "groups": (("_ssh", 107),)}
     found = replace(parse_lock(system.lock_text() or ""), **numbers)  # type: ignore[arg-type]
     system.lock.write_text(render_lock(found))
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: install(system, [parse_spec("jq")], backend=backend, command="install jq"),
         lambda: lock(system, backend=backend),
         lambda: remove(system, ["jq"], backend=backend, command="remove jq"),
-    ):
+    )
+    for change in changes:
         change()
         after = parse_lock(system.lock_text() or "")
         assert (after.users, after.groups) == (numbers["users"], numbers["groups"])
