@@ -8,6 +8,7 @@ import statistics
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bench import trees
 from bench.measure import Result, fresh_filesystem
@@ -17,6 +18,7 @@ _AIM = "no slower than 1.15 times ostree"
 _GENERATIONS = 50
 _COMMITS = 1000
 _REFS = 100
+_MANY = ("/usr/bin/python3", "-I", str(Path(__file__).with_name("many.py")))
 
 
 class Bench:
@@ -115,19 +117,7 @@ def _commits(bench: Bench) -> dict[str, Result]:
 
 def _readers(bench: Bench) -> dict[str, Result]:
     bench.quiet("ostree", "--repo=thousand", "init", "--mode=bare-user")
-    (bench.root / "small").mkdir()
-    for number in range(_COMMITS):
-        (bench.root / "small/file").write_text(f"{number}\n")
-        argv = (
-            "--repo=thousand",
-            "commit",
-            "-b",
-            "main",
-            "-s",
-            f"Commit {number}",
-            "--fsync=false",
-        )
-        bench.quiet("ostree", *argv, "small")
+    bench.quiet(*_MANY, "thousand", "log", str(_COMMITS))
 
     def away() -> None:
         shutil.rmtree(bench.root / "out", ignore_errors=True)
@@ -151,11 +141,7 @@ def _readers(bench: Bench) -> dict[str, Result]:
 
 def _prune(bench: Bench) -> dict[str, Result]:
     """100 refs with two commits each, of which one goes."""
-    bench.quiet("ostree", "--repo=first", "checkout", "-U", "-H", "main", "out")
-    for number in range(2 * _REFS):
-        trees.change(bench.root / "out", share=0.0005, seed=number)
-        argv = ("--repo=first", "commit", "-b", f"r/{number % _REFS}", "-I", "--fsync=false", "out")
-        bench.quiet("ostree", *argv)
+    bench.quiet(*_MANY, "first", "refs", str(_REFS))
 
     def again() -> None:
         shutil.rmtree(bench.root / "repo", ignore_errors=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _WORDS = [b"the ", b"store ", b"keeps ", b"of ", b"tree ", b"debian ", b"package\n", b"object "]
-_LARGEST_PACKAGE = 2 << 20
+_LARGEST_PACKAGE = 1 << 19
 
 
 def many_files(directory: Path, *, files: int = 20_000, seed: int = 7) -> None:
@@ -51,7 +51,7 @@ def _regular(directory: Path) -> list[Path]:
 
 
 def packages(directory: Path, *, most: int = 200) -> list[list[Path]]:
-    """Copy the files of installed packages, by name, none larger than 2 MiB; each one's files."""
+    """Copy the files of installed packages, by name, none larger than 512 KiB; each one's files."""
     listed = subprocess.run(
         ["dpkg-query", "-W", "-f", "${binary:Package} ${Installed-Size}\n"],
         capture_output=True,
