@@ -183,7 +183,9 @@ class _Collection:
         with settled(self.store / "tmp"):
             stale = [path for path in _paths(self.store / "tmp") if not is_held(path)]
         for path in stale:
-            self.remove("scratch", path)
+            # A killed build of a system leaves what belongs to subordinate ids: the next one's.
+            with contextlib.suppress(PermissionError):
+                self.remove("scratch", path)
         # Half-written small files; who writes such holds the store's lock, shared.
         for directory in ("", "roots", LEASES):
             for path in _paths(self.store / directory):
