@@ -123,6 +123,8 @@ def mark_partial(repository: Repository, checksum: str) -> bool:
         fd = os.open(f"{repository.path}/state/{checksum}.commitpartial", flags, 0o644)
     except FileExistsError:
         return False
+    except OSError as error:
+        raise unreadable(error) from None
     try:
         os.write(fd, b"f")
         os.fsync(fd)

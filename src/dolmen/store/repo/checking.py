@@ -6,6 +6,7 @@ from dolmen.store.repo import refs
 from dolmen.store.repo.commits import Commit, load
 from dolmen.store.repo.examining import examiner
 from dolmen.store.repo.reach import checksums
+from dolmen.store.repo.repository import unreadable
 from dolmen.support.errors import StoreError
 
 TYPE_CHECKING = False
@@ -127,7 +128,14 @@ def fsck(
         _objects(repository, whole, wish, found, examine, progress)
     if found.damages:
         _blame(repository, whole, found.damages)
-    _act(repository, wish, found)
+    try:
+        _act(repository, wish, found)
+    except OSError as error:
+        raise unreadable(error) from None
+    except StoreError as error:
+        # Who may not write still hears what is damaged; only the marks are not left.
+        if error.reason != "store-read-only" or wish.delete or wish.tombstones:
+            raise
     return found
 
 

@@ -194,6 +194,8 @@ def unreadable(error: OSError) -> StoreError:
     """The error for what the system said."""
     where = f": {error.filename}" if error.filename else ""
     reason, hint = "store-failed", "dolmen store fsck"
-    if isinstance(error, PermissionError):
+    if error.errno in (1, 13, 30):  # EPERM, EACCES, EROFS
         reason, hint = "store-read-only", "dolmen store --repo=DIR …"
+    elif error.errno in (28, 122):  # ENOSPC, EDQUOT
+        reason, hint = "store-full", "free space there, for example with: dolmen gc"
     return StoreError(f"{error.strerror or error}{where}", reason=reason, hint=hint)
