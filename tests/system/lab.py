@@ -134,8 +134,8 @@ class Lab:
             self.repository,
             *("commit", f"--branch=test/broken-{part}", f"--tree=ref={self.second}"),
             *(f"--tree=dir={overlay}", "--owner-uid=0", "--owner-gid=0", "--bootable"),
-            *("--timestamp=@1700000003", f"--add-metadata-string=version=broken {part}"),
-            *("--add-metadata=dolmen.sequence=uint64 1700000003",),
+            *("--timestamp=@1700000002", f"--add-metadata-string=version=broken {part}"),
+            *("--add-metadata=dolmen.sequence=uint64 1700000002",),
             *("--add-metadata-string=dolmen.architecture=amd64",),
             *("--add-metadata-string=dolmen.suite=bookworm",),
         ).strip()
