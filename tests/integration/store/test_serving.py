@@ -108,6 +108,18 @@ def test_pushed_to_and_pulled_from(served: Served) -> None:
     assert served.theirs("refs", repo="repo").split() == ["main"]
 
 
+def test_mended_from_there(served: Served) -> None:
+    assert served.push("--token-file=token", "main") == ""
+    for kind in ("file", "dirtree"):
+        next((served.here / "mine/objects").rglob(f"*.{kind}")).unlink()
+    assert not served.dolmen("store", "--repo=mine", "fsck", cwd=served.here).ok
+    done = served.dolmen.json(
+        "store", "--repo=mine", "repair", f"--from={served.url}", cwd=served.here
+    )
+    assert len(done["mended"]) == 2
+    served.theirs("fsck", "-q", repo="mine")
+
+
 def test_who_may_not(served: Served) -> None:
     assert served.push("--token-file=token", "main") == ""
     before = served.theirs("rev-parse", "main", repo="repo")
