@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dolmen.store.sysroot import Sysroot
+from dolmen.support.errors import StoreError
 from tests.lib.archive import Server, Signer, serve
 from tests.lib.sysroots import REF, Lab, Said
 
@@ -254,3 +256,44 @@ def test_what_is_published_can_be_taken(world: World) -> None:
     # under another name it is refused
     (world.served / "refs/heads" / REF).write_text(done.commit + "\n")
     assert lab.dolmen("rebase", REF).reason == "other-ref"
+
+
+def test_layers_are_laid_over_the_new_image_of_which_only_the_declaration_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dolmen.store.sysroot.commits import exists
+    from dolmen.system.machine import layering, upgrading
+    from dolmen.system.machine.layering_verbs import change_layers
+    from dolmen.system.machine.layers import Layers, layers_of
+
+    lab = world.lab
+    laid: list[tuple[str, Layers]] = []
+
+    def lay(sysroot: Sysroot, base: str, layers: Layers, **_rest: object) -> str:
+        laid.append((base, layers))
+        assert exists(sysroot.repository, base, "/usr/share/dolmen/dolmen.toml")
+        # newer than the image below: that must not count
+        number = len(laid)
+        packages = {"htop": "1"}
+        return lab.image(f"layered {number}", packages, sequence=90 + number, files=world.files)
+
+    monkeypatch.setattr(layering, "lay", lay)
+    sysroot = lab.sysroot()
+    outcome = change_layers(sysroot, Layers(install=("htop",)))
+    assert outcome.deployment is not None
+    assert (outcome.deployment.base, outcome.deployment.version) == (world.first, "layered 1")
+    commit = world.offer("12.2", 2)
+    done = upgrading.upgrade(sysroot)
+    made = done.outcome.deployment
+    assert made is not None
+    assert (made.base, made.version) == (commit, "layered 2")
+    assert (made.sequence, layers_of(made).install) == (1_700_000_002, ("htop",))
+    assert [base for base, _ in laid] == [world.first, commit]
+    # the rest of the image stayed on the server
+    with pytest.raises(StoreError):
+        exists(sysroot.repository, commit, "/usr/bin/tool")
+    assert not upgrading.upgrade(sysroot).outcome.changed
+    # without layers it is the image itself, whole
+    last = change_layers(sysroot, Layers()).deployment
+    assert last is not None
+    assert (last.commit, last.base) == (commit, commit)

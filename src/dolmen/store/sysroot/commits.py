@@ -39,6 +39,13 @@ def metadata(history: History, commit: str) -> Metadata:
     return read_metadata(history.repo, commit)
 
 
+def is_partial(history: History, commit: str) -> bool:
+    """Whether only a part of a commit was fetched, by intent."""
+    with told():
+        state = int(history.repo.load_commit(commit)[2])
+    return bool(state & int(OSTree.RepoCommitState.PARTIAL))
+
+
 def resolve(history: History, revision: str) -> str:
     """The checksum that a ref, a checksum or its beginning means; raises ("no-revision")."""
     with told():

@@ -84,6 +84,13 @@ class Sysroot:
                 hint="make a disk that is: dolmen system image --help; or name another sysroot: "
                 "dolmen system status --sysroot=DIR",
             )
+        if running and not os.path.lexists(where / "boot/loader"):
+            raise MachineError(
+                "/boot holds no boot entries: it is not mounted",
+                reason="no-boot",
+                context="/boot/loader is missing",
+                hint="systemctl status boot.mount; mount /boot",
+            )
         if not (where / "ostree/repo/config").is_file():
             raise MachineError(
                 f"{where} is no sysroot: it has no ostree/repo",

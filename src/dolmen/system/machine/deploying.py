@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dolmen.store.sysroot import Sysroot
-from dolmen.store.sysroot.commits import metadata, resolve
+from dolmen.store.sysroot.commits import is_partial, metadata, resolve
+from dolmen.store.sysroot.fetching import fetch, trust
 from dolmen.support.errors import DolmenError, MachineError, UsageError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.machine.changes import lasting
@@ -16,6 +17,7 @@ from dolmen.system.machine.declared import declared_update
 from dolmen.system.machine.kargs import edited
 from dolmen.system.machine.layers import Layers, layers_in, with_layers
 from dolmen.system.machine.roles import roles
+from dolmen.system.machine.sources import key_of, update_source
 from dolmen.system.machine.switching import Origin, Outcome, switch
 
 _CHECKSUM = re.compile(r"[0-9a-f]{4,64}[\^~0-9]*")
@@ -104,6 +106,11 @@ def put(
 
         commit = lay(sysroot, base, wanted, store=store, emit=emit)
         new["dolmen"] |= {"base": base, "sequence": str(image.sequence)}
+    elif is_partial(sysroot.repository, base):
+        # It was below layers that are gone now: the rest of it was not needed until here.
+        source = update_source(sysroot)
+        trust(sysroot.repository, source.remote, source.url, key_of(source))
+        fetch(sysroot.repository, source.remote, ref or source.ref, base)
     return switch(
         sysroot,
         commit,

@@ -19,6 +19,8 @@ from dolmen.store.sysroot import Deployment
 GROUP = "dolmen"
 #: Refs that keep an image that layers lie over, as long as they are deployed.
 BASES = "dolmen/base"
+#: What of an image is needed for making it again with layers.
+DECLARATION = "/usr/share/dolmen"
 _SEPARATOR = ";"
 
 

@@ -26,7 +26,7 @@ from dolmen.system.machine.changes import lasting
 from dolmen.system.machine.checking import check_metadata, check_ref
 from dolmen.system.machine.declared import UpdateSource, declared_update
 from dolmen.system.machine.deploying import put
-from dolmen.system.machine.layers import layers_in
+from dolmen.system.machine.layers import DECLARATION, layers_in
 from dolmen.system.machine.offering import Offer, count, look
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.remote import Remote
@@ -121,7 +121,15 @@ def upgrade(
         def moved(done: int, total: int, size: int) -> None:
             emit(PhaseProgress(Phase.PULL, done, total, size, offer.size))
 
-        fetched = fetch(sysroot.repository, chosen.remote, chosen.ref, image.commit, progress=moved)
+        fetched = fetch(
+            sysroot.repository,
+            chosen.remote,
+            chosen.ref,
+            image.commit,
+            # An image with layers is made here, from what the new one is declared to be.
+            only=(DECLARATION,) if layers_in(new_origin) else (),
+            progress=moved,
+        )
         emit(PhaseFinished(Phase.PULL, fetched.objects, monotonic() - began, fetched.size))
         new_origin["origin"] = {"refspec": f"{chosen.remote}:{chosen.ref}"}
         outcome = put(
