@@ -50,6 +50,12 @@ class Session:
     def emit(self, event: Event) -> None:
         """Show an event; the listener, one for the whole run, is made for the first."""
         if self._listener is None:
+            if sys.flags.no_site:
+                # front.sh starts Python without Debian's packages for what only looks; bars are
+                # drawn by one of them.
+                import site
+
+                site.main()
             from dolmen.cli.progress import Listener
 
             self._listener = Listener(

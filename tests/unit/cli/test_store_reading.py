@@ -136,6 +136,16 @@ def test_errors_both_ways(
         assert capfd.readouterr() == quick
 
 
+def test_bars_are_drawn_without_site() -> None:
+    """front.sh starts `store` with -S; rich is one of Debian's packages."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r});"
+        "from dolmen.cli.session import Session; from dolmen.support import events;"
+        "Session().emit(events.PhaseStarted(events.Phase.CHECK, 1)); import rich.progress"
+    )
+    assert run(["/usr/bin/python3", "-I", "-S", "-c", script], timeout=60).ok
+
+
 def test_every_reader_is_a_verb() -> None:
     assert {name: VERBS[name][0] for name in reading.READERS} == reading.READERS
 
