@@ -5,7 +5,7 @@
 # fixed order. A single `dpkg --configure -a` would be wrong: nothing declares a dependency on
 # Essential packages, so dpkg cannot know that base-files comes first.
 #
-# /run/dolmen holds the plan: preinst-first, configure-first, preinst, configure (one package a
+# /run/dolmen holds the plan: preinst and configure, first, early and then (one package a
 # line: NAME ARCHITECTURE INFO-NAME). Lines that begin with "@dolmen" are for the caller.
 # dpkg closes its status descriptor for the scripts, so it is never 1 itself.
 set -u
@@ -55,6 +55,8 @@ if [ -s "$plan/preinst-first" ]; then
     [ -e /usr/bin/awk ] || { [ -e /usr/bin/mawk ] && ln -s mawk /usr/bin/awk; }
     configure --force-depends "$plan/configure-first"
 fi
+preinsts "$plan/preinst-early"
+configure "$DOLMEN_FORCE" "$plan/configure-early"
 preinsts "$plan/preinst"
 configure "$DOLMEN_FORCE" "$plan/configure"
 echo "@dolmen triggers"

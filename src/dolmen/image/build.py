@@ -22,6 +22,7 @@ from dolmen.image.admin import (
 from dolmen.image.closure import base_packages, configuration_order
 from dolmen.image.compose import Closure, compose_base, compose_image
 from dolmen.image.configure import Plan, configure
+from dolmen.image.early import needed_first
 from dolmen.image.joined import Joined
 from dolmen.image.mounting import mount_points
 from dolmen.image.normalise import dropped, normalise
@@ -247,8 +248,19 @@ class _Build:
             if self.interpreter:
                 bytecode.merge_known(builder, self.store, closure.extra_trees(), self.interpreter)
             self.emit(PhaseFinished(Phase.COMPOSE, len(self.lock.packages), monotonic() - began))
-            plan = Plan(packages=closure.extra, preinst=preinst, dpkg_version=self.dpkg_version())
+            plan = Plan(
+                packages=closure.extra,
+                preinst=preinst,
+                early=self.early(closure, preinst),
+                dpkg_version=self.dpkg_version(),
+            )
             return self.configured(builder, closure, plan, key, self.lock.packages)
+
+    def early(
+        self, closure: Closure, preinst: frozenset[tuple[str, str]]
+    ) -> frozenset[tuple[str, str]]:
+        extra = {p.key: p for p in closure.extra}
+        return needed_first(self.lock, extra, preinst, closure.tree, self.store.read_object)
 
     def mark(self, base: Image, key: Sha256) -> Image:
         """An image of the base's packages alone: the base, with apt's marks."""

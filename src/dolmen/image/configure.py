@@ -50,6 +50,7 @@ class Plan:
     """Which scripts run, in which order.
 
     `first`: configured before everything else by force (the base's base-passwd and base-files);
+    `early`: configured before the others' preinsts run (see `early`);
     `force`: whether dependencies are ignored, as they must be within the Essential closure;
     `preinst_only`: stop after the preinsts, to learn what they divert.
     """
@@ -57,6 +58,7 @@ class Plan:
     packages: Sequence[LockedPackage]
     preinst: frozenset[tuple[str, str]]
     first: tuple[str, ...] = ()
+    early: frozenset[tuple[str, str]] = frozenset()
     force: bool = False
     dpkg_version: str = ""
     finish: str = ""
@@ -134,12 +136,15 @@ def _write(plan: Plan, files: Path) -> None:
         return "".join(f"{p.name} {p.architecture} {info_name(p)}\n" for p in packages)
 
     first = [p for name in plan.first for p in plan.packages if p.name == name]
-    early = [p for p in first if p.key in plan.preinst][:1]
-    late = [p for p in plan.packages if p.key in plan.preinst and p not in early]
-    rest = [p for p in plan.packages if p not in first]
-    (files / "preinst-first").write_text(lines(early))
+    begin = [p for p in first if p.key in plan.preinst][:1]
+    early = [p for p in plan.packages if p.key in plan.early]
+    late = [p for p in plan.packages if p.key in plan.preinst and p not in begin]
+    rest = [p for p in plan.packages if p not in first and p not in early]
+    (files / "preinst-first").write_text(lines(begin))
     (files / "configure-first").write_text(lines(first))
-    (files / "preinst").write_text(lines(late))
+    (files / "preinst-early").write_text(lines([p for p in late if p in early]))
+    (files / "configure-early").write_text(lines(early))
+    (files / "preinst").write_text(lines([p for p in late if p not in early]))
     (files / "configure").write_text("" if plan.preinst_only else lines(rest))
 
 

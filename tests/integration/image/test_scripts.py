@@ -183,6 +183,27 @@ def test_diversion_between_two_new_packages(built: Build, tmp_path: Path) -> Non
     assert (tree / "usr/share/tool.plain").read_text() == "plain"
 
 
+def test_what_a_preinst_calls_by_pre_depends_is_configured_before(
+    built: Build, tmp_path: Path
+) -> None:
+    tool = make_deb(
+        tmp_path,
+        "z-tool",
+        files={
+            "usr/bin/z-tool": "#!/bin/sh\ncat /etc/z-tool.conf\n",
+            "etc/z-tool.conf": "set up\n",
+        },
+        conffiles=("/etc/z-tool.conf",),
+    )
+    user = make_deb(
+        tmp_path,
+        "a-user",
+        fields={"Pre-Depends": "z-tool"},
+        scripts={"preinst": "#!/bin/sh\nset -e\nz-tool >/etc/a-user\n"},
+    )
+    assert (built(tool, user) / "etc/a-user").read_text() == "set up\n"
+
+
 def test_conffiles_appear_with_their_package(built: Build, tmp_path: Path) -> None:
     late = make_deb(
         tmp_path, "z-late", files={"etc/hooks.d/late": "x"}, conffiles=("/etc/hooks.d/late",)
