@@ -10,6 +10,8 @@ from typing import TypeVar
 from gi.repository import Gio
 
 T = TypeVar("T")
+# Asked for here, since the bindings do not make members safely when several threads ask first.
+_USED = (Gio.Cancellable.is_cancelled, Gio.Cancellable.cancel)
 
 
 def size(most: int) -> int:

@@ -144,7 +144,7 @@ def _label_by(directory: str, modifier: Any) -> None:
 
 
 def _filter(wish: Wish, unused: tuple[dict[str, Any], set[str]]) -> Callable[..., Any]:
-    results = OSTree.RepoCommitFilterResult
+    skip, allow = OSTree.RepoCommitFilterResult.SKIP, OSTree.RepoCommitFilterResult.ALLOW
 
     def change(_repo: Any, path: str, info: Gio.FileInfo, *_data: Any) -> Any:
         if wish.uid is not None:
@@ -161,7 +161,7 @@ def _filter(wish: Wish, unused: tuple[dict[str, Any], set[str]]) -> Callable[...
             mode = mode | bits if how == "+" else (mode & 0o170000) | bits
             info.set_attribute_uint32("unix::mode", mode)
             unused[0].pop(path, None)
-        return results.SKIP if _skips(wish, unused, path) else results.ALLOW
+        return skip if _skips(wish, unused, path) else allow
 
     return change
 

@@ -17,7 +17,20 @@ from gi.repository import Gio, GLib, OSTree
 
 from dolmen.store.history.crew import size, work
 
-_RESULT = OSTree.RepoCommitFilterResult
+# The bindings make classes and their members when they are first asked for, and not safely by
+# several threads at once (seen: FileType without DIRECTORY): all that the threads use is asked for
+# here.
+_ALLOW = OSTree.RepoCommitFilterResult.ALLOW
+_SKIP = OSTree.RepoCommitFilterResult.SKIP
+_DIRECTORY = Gio.FileType.DIRECTORY
+_USED = (
+    Gio.FileInfo.get_file_type,
+    Gio.FileInfo.get_attribute_uint32,
+    Gio.FileInfo.set_attribute_uint32,
+    OSTree.RepoCommitModifier.new,
+    OSTree.MutableTree.ensure_dir,
+    OSTree.Repo.write_dfd_to_mtree,
+)
 _HERE = -100  # AT_FDCWD
 #: Pieces per thread: enough that the last one does not keep the others waiting for long.
 _PIECES = 16
@@ -52,11 +65,16 @@ def gather(
     threads = size(_MOST)
     pieces = _cut(directory, mtree, threads * _PIECES if threads > 1 else 1, skipped)
     stop = Gio.Cancellable.new()
+    failed: list[BaseException] = []
+
+    def fail(error: BaseException) -> None:
+        failed.append(error)
+        stop.cancel()
 
     def read(piece: _Piece) -> None:
         modifier = None
         if piece.flat or change is not None or int(flags):
-            modifier = OSTree.RepoCommitModifier.new(flags, _filter(piece, change))
+            modifier = OSTree.RepoCommitModifier.new(flags, _filter(piece, change, fail))
         try:
             repo.write_dfd_to_mtree(_HERE, piece.directory, piece.mtree, modifier, stop)
         except GLib.Error as error:
@@ -64,10 +82,13 @@ def gather(
                 error.message = error.message.replace("'/", f"'{piece.path}/", 1)
             raise
 
-    if len(pieces) == 1:
-        read(pieces[0])
-        return
-    work(read, pieces, stop, _MOST)
+    try:
+        work(read, pieces, stop, _MOST if len(pieces) > 1 else 1)
+    except GLib.Error:
+        if not failed:
+            raise
+    if failed:
+        raise failed[0]
 
 
 def _cut(
@@ -99,16 +120,23 @@ def _subdirectories(directory: str) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
-def _filter(piece: _Piece, change: Callable[..., Any] | None) -> Callable[..., Any] | None:
+def _filter(
+    piece: _Piece, change: Callable[..., Any] | None, fail: Callable[[BaseException], None]
+) -> Callable[..., Any] | None:
     if change is None and not piece.flat:
         return None
 
     def apply(repo: Any, path: str, info: Gio.FileInfo, *data: Any) -> Any:
-        if piece.flat and path != "/" and info.get_file_type() == Gio.FileType.DIRECTORY:
-            return _RESULT.SKIP
-        if change is None:
-            return _RESULT.ALLOW
-        whole = path if not piece.path else piece.path if path == "/" else piece.path + path
-        return change(repo, whole, info, *data)
+        # What is raised here would be printed and then forgotten, and the tree be another.
+        try:
+            if piece.flat and path != "/" and info.get_file_type() == _DIRECTORY:
+                return _SKIP
+            if change is None:
+                return _ALLOW
+            whole = path if not piece.path else piece.path if path == "/" else piece.path + path
+            return change(repo, whole, info, *data)
+        except BaseException as error:
+            fail(error)
+            return _SKIP
 
     return apply
