@@ -151,7 +151,14 @@ def _prune(
         if builder.find(path) is not None and path not in paths:
             builder.remove(path)
     for path, checksum in _configuration(work):
-        builder.link(path, checksum)
+        # By content: what the image has new is in a transaction of its own, not in the store yet.
+        target = work.builder.link_target(checksum)
+        attributes = work.builder.attributes(path)
+        content = work.builder.read(path)
+        if target is not None:
+            builder.add_symlink(path, target)
+        elif content is not None and attributes is not None:
+            builder.add_file(path, content, mode=attributes.mode & 0o777)
     for path in ("etc/passwd", "etc/group"):
         builder.add_file(path, _accounts(work, path).encode())
     for path in ("boot", "var"):
