@@ -105,6 +105,8 @@ RULES: tuple[Rule, ...] = (
     Rule("var/lib/dolmen/**", "discard", "our own store"),
     Rule("var/opt/**", "seed", "files of /opt"),
     Rule("var/local/**", "seed", "an administrator's"),
+    Rule("var/lib/exim4/**", "seed", "what exim's scripts derive from debconf"),
+    Rule("var/lib/xfonts/**", "seed", "which fonts an administrator left out"),
     Rule("var/list/**", "seed", "a package's state"),
     Rule("var/yp/**", "seed", "a package's state"),
     Rule("var/ax25/**", "seed", "a package's state"),
