@@ -93,7 +93,7 @@ def test_what_was_chosen_is_declared(root: Path, tmp_path: Path) -> None:
     done = adopt(root, tmp_path / "machine")
     manifest = parse_manifest(done.manifest.read_text())
     assert manifest.suite == "bookworm"
-    assert [str(spec) for spec in manifest.packages] == ["chosen", "nginx"]
+    assert [str(spec) for spec in manifest.packages] == ["chosen", "cron", "nginx"]
     assert manifest.foreign_architectures == ("i386",)
     debian, other = manifest.sources
     assert (debian.suites, debian.components) == (("bookworm",), ("main", "contrib"))
@@ -161,4 +161,4 @@ def test_nothing_is_overwritten_and_no_other_system_adopted(root: Path, tmp_path
 
 def test_without_marks_leaves_were_chosen(root: Path, tmp_path: Path) -> None:
     (root / "var/lib/apt/extended_states").unlink()
-    assert adopt(root, tmp_path / "machine").packages == ("chosen", "nginx")
+    assert adopt(root, tmp_path / "machine").packages == ("chosen", "cron", "nginx")

@@ -34,18 +34,14 @@ def read_packages(found: Adopted) -> Packages:
     arches = _text(admin / "arch").split()
     found.foreign = tuple(name for name in arches if name != native)
     manual = [p for p in there.values() if p.state == "installed" and not p.automatic]
-    needed = {spec.name for spec in System().requests(native)}
-    basic = _basic(admin / "status")
+    anyway = _anyway(admin / "status", {spec.name for spec in System().requests(native)})
     kernels = sorted(p.name for p in manual if _KERNEL.fullmatch(p.name))
     if kernels and kernels[0] != f"linux-image-{native}":
         found.kernel = kernels[0]
     names = {
         p.name if p.architecture in (native, "all") else f"{p.name}:{p.architecture}"
         for p in manual
-        if not p.essential
-        and p.name not in needed
-        and p.name not in basic
-        and not _LEFT_OUT.fullmatch(p.name)
+        if not p.essential and p.name not in anyway and not _LEFT_OUT.fullmatch(p.name)
     }
     if not any(p.automatic for p in there.values()):
         # Nothing says what came by itself: what others need is taken to have come with them.
@@ -103,13 +99,25 @@ def _stanzas(status: Path) -> list[dict[str, str]]:
     return found
 
 
-def _basic(status: Path) -> set[str]:
-    """What every Debian has: nobody chose it."""
-    return {
-        fields["Package"]
-        for fields in _stanzas(status)
-        if fields.get("Priority") in ("required", "important") or fields.get("Essential") == "yes"
-    }
+def _anyway(status: Path, needed: set[str]) -> set[str]:
+    """What every system image has: Essential, what systems ask for, and what these need.
+
+    Who bootstraps unpacks much of it without apt, so that nothing is marked as automatic.
+    """
+    stanzas = _stanzas(status)
+    found = needed | {f["Package"] for f in stanzas if f.get("Essential") == "yes"}
+    needs: dict[str, set[str]] = {}
+    for fields in stanzas:
+        named = needs.setdefault(fields["Package"], set())
+        for key in ("Depends", "Pre-Depends"):
+            for clause in parse_relations(fields.get(key, "")):
+                named |= {relation.name for relation in clause}
+    waiting = list(found)
+    while waiting:
+        fresh = needs.get(waiting.pop(), set()) - found
+        found |= fresh
+        waiting.extend(fresh)
+    return found
 
 
 def _depended(status: Path, names: set[str]) -> set[str]:
