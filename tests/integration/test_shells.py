@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,10 +92,11 @@ def project(
 
 @pytest.fixture
 def home(project: Project) -> Iterator[Path]:
-    """The same home for terminal and command, without records of earlier tests."""
-    path = project.dolmen.directory.parent / "home"
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir()
+    """The same home for terminal and command, without records of earlier tests.
+
+    A new one each time: the shell of the test before may still be writing its history.
+    """
+    path = Path(tempfile.mkdtemp(prefix="home.", dir=project.dolmen.directory.parent))
     yield path
     manifest = project.dolmen.directory / "dolmen.toml"
     manifest.write_text((project.dolmen.directory / ".dolmen/current/dolmen.toml").read_text())
