@@ -51,8 +51,14 @@ class Bench:
         before: Callable[[], None] | None = None,
         aim: str = _AIM,
         least: int = 0,
+        then: str = "",
+        then_ostree: str = "",
     ) -> Result:
-        """Both run the same arguments in turns, `before` before each; who begins changes."""
+        """Both run the same arguments in turns, `before` before each; who begins changes.
+
+        `then`: what sh does with the command besides; `then_ostree`: what ostree's needs to have
+        done the same work.
+        """
         result = Result(f"store: {title}", aim, peer_name="ostree")
         result.figures["load"] = os.getloadavg()[0]
         pairs = []
@@ -62,7 +68,11 @@ class Bench:
             for program in order:
                 if before is not None:
                     before()
-                sample = self.place.run(self.argv(program, *arguments), self.root)
+                argv = self.argv(program, *arguments)
+                more = then + (then_ostree if program == "ostree" else "")
+                if more:
+                    argv = ["sh", "-c", f'"$@" {more}', "sh", *argv]
+                sample = self.place.run(argv, self.root)
                 (result.peer if program == "ostree" else result.dolmen).append(sample)
                 times[program] = sample.seconds
             pairs.append(times["dolmen"] / times["ostree"])
@@ -133,7 +143,12 @@ def _readers(bench: Bench) -> dict[str, Result]:
         "store-diff": bench.case("diff of a 1 % change", repo, "diff", "main^", "main"),
         "store-cat": bench.case("rev-parse", repo, "rev-parse", "main", least=21),
         "store-fsck": bench.case("fsck", repo, "fsck", aim="faster than ostree"),
-        "store-export": bench.case("export", repo, "export", "main", "-o", "out.tar"),
+        "store-export": bench.case("export", repo, "export", "main", then="| cat >/dev/null"),
+        "store-export-disk": bench.case(
+            "export, until it is on the disk (ostree: and sync)",
+            *(repo, "export", "main", "-o", "out.tar"),
+            then_ostree="&& sync out.tar",
+        ),
     }
     away()
     return found
