@@ -61,7 +61,8 @@ def test_the_kernel_splits_at_blanks_outside_of_quotes() -> None:
 def test_the_first_entry_starts_and_the_second_is_the_way_back() -> None:
     text = menu([entry(1, OLD), entry(0, NEW)])
     assert text.index(f"--id 'system-{NEW}'") < text.index(f"--id 'system-{OLD}'")
-    assert f"set dolmen_first='{NEW}'\nset dolmen_second='{OLD}'\nset dolmen_menu=whole\n" in text
+    assert f"set dolmen_first='{NEW}'\nset dolmen_second='{OLD}'\nset fallback=1\n" in text
+    assert text.endswith("\nset dolmen_menu=whole\n")
 
 
 def test_the_way_back_is_an_entry_that_worked() -> None:
@@ -78,7 +79,9 @@ def test_titles_and_arguments_cannot_leave_their_quotes() -> None:
 
 
 def test_no_entries_make_a_menu_that_is_whole() -> None:
-    assert menu([]).endswith("set dolmen_first=''\nset dolmen_second=''\nset dolmen_menu=whole\n")
+    assert menu([]).endswith(
+        "set dolmen_first=''\nset dolmen_second=''\nset fallback=\nset dolmen_menu=whole\n"
+    )
 
 
 # --- the environment block -----------------------------------------------------------------------

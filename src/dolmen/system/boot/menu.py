@@ -57,6 +57,8 @@ def menu(entries: Sequence[BootEntry], *, good: Sequence[str] = ()) -> str:
     ordered = sorted(entries, key=lambda entry: entry.index)
     others = [entry.name for entry in ordered[1:]]
     fallback = next((name for name in others if name in good), others[0] if others else "")
+    # GRUB 2.06 knows the entry to fall back to by its number only.
+    number = str(others.index(fallback) + 1) if others else ""
     lines = ["# Made from the entries beside it; never edited. See bls(7) and docs/boot.md."]
     for entry in ordered:
         quoted = " ".join(_quote(argument) for argument in arguments(entry.options))
@@ -74,6 +76,7 @@ def menu(entries: Sequence[BootEntry], *, good: Sequence[str] = ()) -> str:
     lines += [
         f"set dolmen_first={_quote(ordered[0].name if ordered else '')}",
         f"set dolmen_second={_quote(fallback)}",
+        f"set fallback={number}",
         "set dolmen_menu=whole",
     ]
     return "\n".join(lines) + "\n"
