@@ -68,7 +68,7 @@ def test_the_first_entry_starts_and_the_second_is_the_way_back() -> None:
 def test_the_way_back_is_an_entry_that_worked() -> None:
     third = "d" * 64 + ".0"
     text = menu([entry(0, NEW), entry(1, third), entry(2, OLD)], good=[OLD])
-    assert f"set dolmen_second='{OLD}'" in text
+    assert f"set dolmen_second='{OLD}'\nset fallback=2\n" in text
 
 
 def test_titles_and_arguments_cannot_leave_their_quotes() -> None:
