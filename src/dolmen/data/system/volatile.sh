@@ -46,8 +46,8 @@ keep_etc() { # path below /etc: a directory keeps its changes, a file itself
 		fi
 		mount --bind "$kept/etc-files/$1" "$root/etc/$1"
 	else
-		mkdir -p "$kept/etc/$1" "$kept/work/$1/work" "$root/etc/$1"
-		mount -t overlay -o "lowerdir=$root/etc/$1,upperdir=$kept/etc/$1,workdir=$kept/work/$1/work" \
+		mkdir -p "$kept/etc/$1" "$kept/etc-work/$1/dir" "$root/etc/$1"
+		mount -t overlay -o "lowerdir=$root/etc/$1,upperdir=$kept/etc/$1,workdir=$kept/etc-work/$1/dir" \
 			dolmen-kept "$root/etc/$1"
 	fi
 }

@@ -7,11 +7,9 @@ zlib (or zstd) is the same. What was imported from such an image keeps its confi
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import json
 import os
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -24,15 +22,13 @@ from dolmen.store.history import oci
 from dolmen.store.history.importing import CONFIG
 from dolmen.store.history.repository import History, told
 from dolmen.store.history.revisions import metadata, resolve
+from dolmen.store.repo.compressing import compressed
 from dolmen.store.repo.exporting import export
 from dolmen.store.repo.tree import Tree
-from dolmen.support.errors import HostError, StoreError, UsageError
+from dolmen.support.errors import StoreError, UsageError
 from dolmen.support.files import remove_tree, sync_directory
-from dolmen.support.run import spawn
 
 _MEDIA = {None: oci.LAYER_TYPE, "gzip": f"{oci.LAYER_TYPE}+gzip", "zstd": f"{oci.LAYER_TYPE}+zstd"}
-
-_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ def _layer(
     are in it."""
     blobs = layout / "blobs/sha256"
     with open(blobs / "young", "xb") as stream:
-        with _compressed(stream, compression) as inner:
+        with compressed(stream, compression) as inner:
             plain = _Hashing(inner)
             names = export(tree, cast("IO[bytes]", plain), xattrs=xattrs)
         stream.flush()
@@ -122,24 +118,6 @@ def _layer(
         size = os.fstat(stream.fileno()).st_size
     (blobs / "young").rename(blobs / digest)
     return plain.digest, digest, size, names
-
-
-@contextlib.contextmanager
-def _compressed(stream: IO[bytes], compression: str | None) -> Iterator[IO[bytes]]:
-    """What is written comes compressed into the stream, the same each time."""
-    if compression == "gzip":
-        with gzip.GzipFile("", "wb", 6, fileobj=stream, mtime=0) as inner:
-            yield cast("IO[bytes]", inner)
-    elif compression == "zstd":
-        stream.flush()
-        with spawn(["zstd", "-q", "-c", "-T1"], stdin=subprocess.PIPE, stdout=stream) as child:
-            assert child.stdin is not None
-            yield child.stdin
-            child.stdin.close()
-            if child.wait(timeout=_SECONDS):
-                raise HostError("zstd failed", reason="program-failed", hint="--compress=gzip")
-    else:
-        yield stream
 
 
 class _Hashing:
