@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dolmen.environment import Realised
+from dolmen.environment import Environment, Realised, install
+from dolmen.environment.checking import check
 from dolmen.environment.needs import needs_of
 from dolmen.image.build import image_key
-from dolmen.model import Lock, LockedPackage
+from dolmen.model import Lock, LockedPackage, parse_spec
 from dolmen.store import Image, Store
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import write_atomic
@@ -77,3 +78,18 @@ def _status(lock: Lock) -> str:
         f"Version: {p.version}\n\n"
         for p in lock.packages
     )
+
+
+def installed(store: Store, directory: Path) -> Environment:
+    """An environment with one generation, without a fault."""
+    environment = Environment(directory)
+    environment.directory.mkdir()
+    install(
+        environment,
+        [parse_spec("jq")],
+        backend=StoreBackend(store.path),
+        command="install jq",
+        create="bookworm",
+    )
+    assert check(store).faults == []
+    return environment

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dolmen.environment import Environment, generations, install
+from dolmen.environment import Environment, generations
 from dolmen.environment.checking import Report, check
-from dolmen.model import parse_spec
 from dolmen.store import Store
-from tests.lib.damage import StoreBackend
+from tests.lib.damage import installed
 
 
 @pytest.fixture
@@ -21,17 +20,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def whole(store: Store, tmp_path: Path) -> Environment:
     """An environment with one generation."""
-    environment = Environment(tmp_path / "project")
-    environment.directory.mkdir()
-    install(
-        environment,
-        [parse_spec("jq")],
-        backend=StoreBackend(store.path),
-        command="install jq",
-        create="bookworm",
-    )
-    assert check(store).faults == []
-    return environment
+    return installed(store, tmp_path / "project")
 
 
 def parts(report: Report) -> set[tuple[str, str]]:

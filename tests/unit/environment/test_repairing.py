@@ -11,18 +11,18 @@ from threading import Thread
 
 import pytest
 
-from dolmen.environment import Environment, generations, install
+from dolmen.environment import Environment, generations
 from dolmen.environment.checking import check
 from dolmen.environment.collecting import Policy, collect_garbage
 from dolmen.environment.peering import named_peers
 from dolmen.environment.repairing import Repaired, forget, repair
-from dolmen.model import Lock, parse_spec
+from dolmen.model import Lock
 from dolmen.store import Image, Store
 from dolmen.support.errors import ArchiveError, StoreError
 from dolmen.support.events import Emit
 from dolmen.support.files import remove_tree
 from dolmen.support.run import run, spawn
-from tests.lib.damage import StoreBackend, build
+from tests.lib.damage import build, installed
 from tests.unit.store.conftest import store_dir
 
 __all__ = ["store_dir"]
@@ -36,17 +36,7 @@ def store(store_dir: Path) -> Store:
 @pytest.fixture
 def whole(store: Store, tmp_path: Path) -> Environment:
     """An environment with one generation."""
-    environment = Environment(tmp_path / "project")
-    environment.directory.mkdir()
-    install(
-        environment,
-        [parse_spec("jq")],
-        backend=StoreBackend(store.path),
-        command="install jq",
-        create="bookworm",
-    )
-    assert check(store).faults == []
-    return environment
+    return installed(store, tmp_path / "project")
 
 
 def mend(store: Store) -> Repaired:

@@ -6,12 +6,10 @@ it that is not an object's or a ref's, and believes no object before its checksu
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tarfile
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,7 +22,7 @@ from dolmen.store.history.repository import History, told
 from dolmen.store.history.revisions import resolve
 from dolmen.store.tar import TarReader
 from dolmen.support.errors import PackageError
-from dolmen.support.files import remove_tree, sync_directory
+from dolmen.support.files import sync_directory
 
 #: Bytes; a bundle that is larger is refused unless the caller says otherwise.
 LIMIT = 64 << 30
@@ -53,7 +51,7 @@ def write_bundle(
     zlib is the same. Raises StoreError ("no-revision", "object-missing", "store-full", …).
     """
     commits = {name: resolve(history, name) for name in names}
-    with _scratch(history) as work, told():
+    with history.scratch() as work, told():
         repo = _archive(work)
         pull_local(
             repo, history.path, list(dict.fromkeys(commits.values())), depth=depth, sync=False
@@ -88,7 +86,7 @@ def read_bundle(
     "bad-tar", "truncated", "unsafe-path", "too-large"), StoreError ("not-fast-forward",
     "object-damaged", "ref-reserved", …).
     """
-    with _scratch(history) as work, told():
+    with history.scratch() as work, told():
         repo = _archive(work)
         with open(source, "rb") as stream:
             _unpack(stream, work / "repo", limit)
@@ -104,18 +102,6 @@ def read_bundle(
             )
             updates(history, wanted, force=force)
     return Bundled(wanted)
-
-
-@contextlib.contextmanager
-def _scratch(history: History) -> Iterator[Path]:
-    # In libostree's own directory for that: what a kill leaves there, libostree takes away.
-    with told():
-        (history.path / "tmp").mkdir(exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix="dolmen-bundle-", dir=history.path / "tmp"))
-    try:
-        yield work
-    finally:
-        remove_tree(work)
 
 
 def _archive(work: Path) -> History:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gi.repository import Gio, GLib, OSTree
 from dolmen.store.history import settling
 from dolmen.store.repo.repository import OURS, Repository
 from dolmen.support.errors import StoreError
-from dolmen.support.files import sync_directory
+from dolmen.support.files import remove_tree, sync_directory
 from dolmen.support.locking import locked
 
 MODES = {
@@ -127,6 +128,17 @@ class History:
         """The mode, as in the repository's config."""
         found = self.repo.get_mode()
         return next(name for name, value in MODES.items() if value == found)
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A directory to work in, in libostree's own for that: it takes away what a kill leaves."""
+        with told():
+            (self.path / "tmp").mkdir(exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix="dolmen-", dir=self.path / "tmp"))
+        try:
+            yield work
+        finally:
+            remove_tree(work)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[OSTree.Repo]:

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gi.repository import GLib, OSTree
 
-from dolmen.store.history.repository import History, told
+from dolmen.store.history.repository import History
 from dolmen.store.history.revisions import load
 from dolmen.store.objects import decode_dirtree
 from dolmen.store.repo import refs
 from dolmen.store.repo.examining import examiner
 from dolmen.support.errors import DolmenError, StoreError
 from dolmen.support.events import Emit, Notice, ignore
-from dolmen.support.files import remove_tree, sync_directory
+from dolmen.support.files import sync_directory
 
 _KINDS = {"file": 1, "dirtree": 2, "dirmeta": 3, "commit": 4}
 _Name = tuple[str, str]
@@ -53,7 +52,7 @@ def restore(
             hint="dolmen repair",
         )
     mended: list[str] = []
-    with _work(history) as work, history.changing():
+    with history.scratch() as work, history.changing():
         faults = _faults(history)
         if not faults:
             _unmark(history, dry_run)
@@ -190,14 +189,3 @@ def _unmark(history: History, dry_run: bool) -> None:
         names = {(key.unpack()[0], numbers[key.unpack()[1]]) for key in reached}
         if not names & faults:
             history.repo.mark_commit_partial_reason(checksum, False, reason)
-
-
-@contextlib.contextmanager
-def _work(history: History) -> Iterator[Path]:
-    with told():
-        (history.path / "tmp").mkdir(exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix="dolmen-repair-", dir=history.path / "tmp"))
-    try:
-        yield work
-    finally:
-        remove_tree(work)
