@@ -11,10 +11,12 @@ import pytest
 
 from tests.lib import machines
 from tests.lib.command import Dolmen
-from tests.lib.machines import Machine
+from tests.lib.machines import Machine, Moment
 from tests.system.lab import Lab, make
+from tests.system.ways import assert_healthy
 
 Start = Callable[..., Machine]
+Resume = Callable[[Moment], Machine]
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +38,34 @@ def in_lab(
 def lab(in_lab: Dolmen) -> Lab:
     """The images, the disk and the repository."""
     return make(in_lab, in_lab.directory)
+
+
+@pytest.fixture(scope="session")
+def ready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Moment:
+    """A started, healthy machine with a network: for tests whose subject is not the first start."""
+    scratch = tmp_path_factory.mktemp("ready")
+    place = machines.overlay(lab.disk, scratch / "disk.qcow2")
+    with Machine(place, scratch, network=True, processors=1) as machine:
+        machine.wait()
+        assert_healthy(machine)
+        machine.connect()
+        return machine.kept()
+
+
+@pytest.fixture
+def resume(tmp_path: Path) -> Iterator[Resume]:
+    """Go on from a kept moment, each time in a machine of its own; they end with the test."""
+    with ExitStack() as stack:
+        count = 0
+
+        def begin(moment: Moment) -> Machine:
+            nonlocal count
+            count += 1
+            machine = moment.resumed(tmp_path / f"resumed-{count}")
+            stack.callback(machine.kill)
+            return machine
+
+        yield begin
 
 
 @pytest.fixture
