@@ -125,6 +125,27 @@ def test_an_unknown_file_in_var_stops_the_build_by_name(store: Store) -> None:
             assert ("/var/lib/strange/data" in work.tmpfiles) is there
 
 
+def known_by_origin(builder: TreeBuilder) -> None:
+    builder.add_file("var/lib/app/shipped", b"x")
+    builder.add_file("var/lib/dpkg/info/app.list", b"/.\n/var/lib/app/shipped\n")
+    builder.add_file("usr/share/app/table", b"rows\n")
+    builder.add_file("var/lib/app/table", b"rows\n")
+    builder.add_file("var/lib/app/new", b"")
+    builder.give("var/lib/app/new", 0o600, 0, 8)
+
+
+def test_the_tree_itself_says_what_becomes_of_some_files(store: Store) -> None:
+    with systems.construction(store, change=known_by_origin) as work:
+        database.move(work)
+        variable.empty(work)
+        factory = "/usr/share/factory/var/lib/app/shipped"
+        assert work.tmpfiles["/var/lib/app/shipped"].endswith(f" {factory}")
+        assert work.has(factory)
+        copied = work.tmpfiles["/var/lib/app/table"]
+        assert copied == "C /var/lib/app/table - - - - /usr/share/app/table"
+        assert work.tmpfiles["/var/lib/app/new"] == "f /var/lib/app/new 0600 root mail -"
+
+
 @pytest.mark.parametrize(
     ("path", "action"),
     [

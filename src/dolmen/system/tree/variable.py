@@ -5,8 +5,10 @@
 * a file is *kept* under /usr (`database`), *discarded*, or *seeded*: copied once from
   /usr/share/factory, where the machine has none yet (`C`).
 
-A file that no rule knows stops the build by its name: a machine without it may be broken in a way
-that nobody sees (ostree-peers, E2).
+Rules name what is known by its path. Of other files the tree itself says enough when a package
+ships them (they are seeded), when a script copied them from /usr (they are copied from there), or
+when they are empty (they are made so). Any other stops the build by its name: a machine without it
+may be broken in a way that nobody sees (ostree-peers, E2).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from dolmen.system.tree.construction import Construction, quoted, rows, unknown
+from dolmen.system.tree.origin import Origins
 
 FACTORY = "usr/share/factory"
 
@@ -29,19 +32,6 @@ class Rule:
     action: str
     reason: str
 
-
-#: Directories of /var/lib in which packages of bookworm ship files (all of its Contents index that
-#: the rules below do not name), to be written to by their programs.
-_SHIPPED = """
-Crack apacheds ax25 bandwidthd bdii boinc buildd cacti canna cfengine3 dhcpy6d dicoweb dokuwiki
-dqcache firebird freeipmi ganglia-web gbrowse glusterd gnarwl graphdefang greylistd gridengine
-htdig i2pd iog iptotal jetty9 ldap-account-manager lemonldap-ng lirc location lomiri mason
-mediawiki mender mfs mongrel2 monitorix mplayer nagvis ntpsec octavia openqa pandorafms pcp
-prelude-correlator qmail rancid rkhunter roundcube rpki-client sentineldl sks sql-ledger taskd
-tempest tempest-live-booter timekpr tomcat10 transmission-daemon uim uniconf units vdr
-vdr-plugin-mplayer virtuoso-opensource-7 wims wims-lti wnn wordpress xjdic xkb xymon yadifa
-yaws-wiki zookeeper zvmsdk
-"""
 
 RULES: tuple[Rule, ...] = (
     Rule("var/run/**", "discard", "a link to /run"),
@@ -110,7 +100,6 @@ RULES: tuple[Rule, ...] = (
     Rule("var/list/**", "seed", "a package's state"),
     Rule("var/yp/**", "seed", "a package's state"),
     Rule("var/ax25/**", "seed", "a package's state"),
-    *(Rule(f"var/lib/{name}/**", "seed", "a package's state") for name in _SHIPPED.split()),
 )
 
 
@@ -121,6 +110,7 @@ def empty(work: Construction) -> None:
     """
     users, groups = _names(work.text("etc/passwd")), _names(work.text("etc/group"))
     made = made_by_others(work)
+    origins = Origins(work)
     strangers: list[str] = []
     for path, attributes in list(work.builder.walk("var")):
         if f"/{path}" in work.tmpfiles or f"/{path}" in made or path in ("var/run", "var/lock"):
@@ -130,6 +120,8 @@ def empty(work: Construction) -> None:
         owned = f"{attributes.permissions:04o} {user} {group}"
         kind = stat.S_IFMT(attributes.mode)
         what = decided(work, path)
+        if what == "" and kind == stat.S_IFREG:
+            what = _by_origin(origins, path)
         name = quoted_path(f"/{path}")
         if kind == stat.S_IFDIR:
             work.tmpfiles[f"/{path}"] = f"d {name} {owned} -"
@@ -141,6 +133,8 @@ def empty(work: Construction) -> None:
         elif kind == stat.S_IFREG and what == "seed":
             work.builder.move(path, f"{FACTORY}/{path}")
             work.tmpfiles[f"/{path}"] = f"C {name} - - - - /{FACTORY}/{path}"
+        elif kind == stat.S_IFREG and what == "" and (source := origins.same_in_usr(path)):
+            work.tmpfiles[f"/{path}"] = f"C {name} - - - - {quoted_path(f'/{source}')}"
         elif kind == stat.S_IFREG and what == "":
             strangers.append(f"/{path}")
     if strangers:
@@ -155,6 +149,12 @@ def empty(work: Construction) -> None:
     for path, target in (("/var/run", "/run"), ("/var/lock", "/run/lock")):
         if path not in made:
             work.tmpfiles[path] = f"L {path} - - - - {target}"
+
+
+def _by_origin(origins: Origins, path: str) -> str:
+    if origins.shipped(path):
+        return "seed"
+    return "empty" if origins.is_empty(path) else ""
 
 
 def made_by_others(work: Construction) -> set[str]:
