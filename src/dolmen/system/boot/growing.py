@@ -11,10 +11,12 @@ import fcntl
 import os
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dolmen.support.errors import HostError
+from dolmen.support.files import write_atomic
 from dolmen.support.run import run
 from dolmen.system.disk.gpt import ALIGNMENT, GROW, SECTOR
 
@@ -22,6 +24,9 @@ _HEADER = "<8sIIIIQQQQ16sQIII"
 # linux/blkpg.h
 _BLKPG, _RESIZE = 0x1269, 3
 _RESIZE_TIMEOUT = 600.0
+#: The disk's place in /sys and its sectors when nothing was left to do: `boot-menu` looks there
+#: first, so that most starts need no Python.
+SEEN = Path("/boot/dolmen/disk")
 #: How a file system that is mounted takes the whole of its partition.
 _GROWERS = {
     "ext4": ("resize2fs", "{partition}"),
@@ -137,6 +142,7 @@ def grow_root(mountpoint: Path) -> str:
     finally:
         os.close(disk)
     if made is None and not _asks(whole, number):
+        _note(place.parent, size)
         return ""
     # Again at each start: a power cut may have come between the table and the file system.
     argv = _GROWERS.get(kind, _GROWERS["ext4"])
@@ -148,7 +154,15 @@ def grow_root(mountpoint: Path) -> str:
             reason="program-failed",
             details=done.stderr.decode(errors="replace").splitlines()[-5:],
         )
+    _note(place.parent, size)
     return f"{partition} has the whole disk" if made is not None else ""
+
+
+def _note(disk: Path, size: int) -> None:
+    # A /boot without room for it costs later starts some time, and nothing else.
+    with suppress(OSError):
+        SEEN.parent.mkdir(mode=0o755, exist_ok=True)
+        write_atomic(SEEN, f"{disk} {size // SECTOR}\n")
 
 
 def mounted_from(mountpoint: Path, mounts: str) -> tuple[str, str]:
