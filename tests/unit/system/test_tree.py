@@ -288,6 +288,33 @@ def test_files_are_placed_with_owners_and_seeded_where_the_machine_keeps_them(
             assert caught.value.reason == reason
 
 
+def test_links_that_tmpfiles_would_make_are_made(store: Store) -> None:
+    """Debian 13's systemd has /etc/default/locale as a link; a start must change nothing."""
+
+    def newer(builder: TreeBuilder) -> None:
+        text = "L+ /etc/default/locale - - -  -  ../locale.conf\nL+ /etc/%b - - - - x\n"
+        text += "L+ /etc/vconsole.conf - - - - default/keyboard\nL /etc/left - - - - x\n"
+        builder.add_file("usr/lib/tmpfiles.d/debian.conf", text.encode())
+        builder.add_file("etc/vconsole.conf", b"FONT=\n")
+
+    with systems.construction(store, System(locale="C.UTF-8")) as work:
+        declared.settle(work)
+        assert work.text("etc/default/locale") == "LANG=C.UTF-8\n"
+        assert not work.has("etc/locale.conf")
+    with systems.construction(store, System(locale="C.UTF-8"), change=newer) as work:
+        declared.settle(work)
+        assert work.text("etc/locale.conf") == "LANG=C.UTF-8\n"
+        for path, target in (
+            ("etc/default/locale", "../locale.conf"),
+            ("etc/vconsole.conf", "default/keyboard"),
+        ):
+            found = work.builder.find(path)
+            assert found is not None
+            assert work.builder.link_target(found) == target
+        assert not work.has("etc/left")
+        assert not work.has("etc/%b")
+
+
 def test_a_remote_is_verified_and_a_timer_asks(store: Store) -> None:
     update = Update(url="https://images.example/x", ref="x", key="key.asc", automatic="stage")
     beside = {"key.asc": b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"}

@@ -10,6 +10,8 @@ from dolmen.system.tree.variable import FACTORY, quoted_path
 KERNEL_ARGUMENTS = "usr/lib/dolmen/kargs"
 SHARE = "usr/share/dolmen"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_TMPFILES = "usr/lib/tmpfiles.d"
+_LOCALE = "etc/default/locale"
 SSHD = "etc/ssh/sshd_config.d/40-dolmen.conf"
 
 
@@ -27,7 +29,7 @@ def settle(work: Construction) -> None:
             "::1\tlocalhost ip6-localhost ip6-loopback\n"
             "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
         )
-    _locale(work)
+    _locale(work, _links(work))
     _timezone(work)
     if any(user.ssh_keys for user in system.users):
         work.write(
@@ -71,10 +73,30 @@ def _sources(work: Construction) -> None:
         work.write("etc/apt/sources.list.d/debian.sources", "\n".join(stanzas))
 
 
-def _locale(work: Construction) -> None:
+def _links(work: Construction) -> set[str]:
+    """Make the links in /etc that systemd-tmpfiles would make at each start, whatever is there
+    (tmpfiles.d(5), L+), so that a start changes nothing; returns their paths."""
+    found = {}
+    for name in work.names(_TMPFILES):
+        if not name.endswith(".conf"):
+            continue
+        for line in work.text(f"{_TMPFILES}/{name}").splitlines():
+            fields = line.split()
+            if len(fields) == 7 and fields[0] == "L+" and fields[1].startswith("/etc/"):
+                found[fields[1].lstrip("/")] = fields[6]
+    for path, target in sorted(found.items()):
+        if "%" not in path + target:
+            work.builder.add_symlink(path, target)
+    return set(found)
+
+
+def _locale(work: Construction, links: set[str]) -> None:
+    """Debian's file, or, where that is a link to it (since systemd 256), systemd's."""
     line = f"LANG={work.system.locale}\n"
-    work.write("etc/default/locale", line)
-    if work.has("etc/locale.conf"):
+    linked = _LOCALE in links
+    if not linked:
+        work.write(_LOCALE, line)
+    if linked or work.has("etc/locale.conf"):
         work.write("etc/locale.conf", line)
 
 
