@@ -14,5 +14,6 @@ from __future__ import annotations
 KERNEL_FILES = ("--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev")
 
 #: An sh command, for a mount namespace of its own. For others than the host's root (who owns /)
-#: device nodes are somebody else's, and nothing needs doing.
-FIX_DEVICES = "{ [ ! -O / ] || mount --rbind -o ro /dev /dev; }"
+#: device nodes are somebody else's, and nothing needs doing. In two steps: `--rbind -o ro` would
+#: also clear nosuid, which systemd's /dev has, and that is locked (mount_namespaces(7)).
+FIX_DEVICES = "{ [ ! -O / ] || { mount --rbind /dev /dev && mount -o remount,bind,ro /dev; }; }"

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from dolmen.sandbox.kernel import FIX_DEVICES
 from dolmen.sandbox.syscalls import MACHINES, TABLES
 from dolmen.support.errors import HostError
+from dolmen.support.run import run
 from tests.integration.sandbox.conftest import ENVIRONMENT, Built, Party
 
 NUMBERS = TABLES[MACHINES[os.uname().machine][0].table]
@@ -219,6 +221,23 @@ def test_m3_the_hosts_device_nodes_keep_their_modes(party: Party) -> None:
     done = party.build("for node in null zero tty; do chmod 600 /dev/$node && echo done; done")
     assert "done" not in done.lines
     assert before == {node: os.stat(node).st_mode for node in before}
+
+
+@pytest.mark.root
+def test_m3_the_same_where_systemd_has_mounted_dev() -> None:
+    """Its /dev is nosuid, and what is locked may not be cleared in a user namespace."""
+    inner = f"{FIX_DEVICES} && echo made && ! chmod 666 /dev/null && echo kept"
+    for flags in ("rw", "nosuid", "nosuid,noexec,noatime"):
+        done = run(
+            [
+                *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
+                f"mount -o remount,bind,{flags} /dev && "
+                "exec unshare --user --map-root-user --mount --propagation private "
+                f"sh -c {shlex.quote(inner)}",
+            ],
+            timeout=30,
+        )
+        assert done.stdout.split() == [b"made", b"kept"], (flags, done.stderr)
 
 
 def test_m4_time_out_and_nobody_survives(party: Party) -> None:
