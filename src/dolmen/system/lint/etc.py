@@ -15,7 +15,7 @@ from dolmen.system.tree.units import PRESET, UNITS
 from dolmen.system.tree.variable import FACTORY
 
 #: Those of SECRETS that must be there, saying nothing.
-_THERE = ("etc/machine-id", "etc/fstab", "etc/hostname", "etc/resolv.conf")
+_THERE = ("etc/machine-id", "etc/fstab", "etc/hostname", "etc/mtab", "etc/resolv.conf")
 
 
 @rule(5, "first-boot", "the first start makes an id, and leaves units as the image has them")
