@@ -28,7 +28,6 @@ SECRETS = (
     ("etc/.pwd.lock", "a lock"),
     ("etc/hostname", "declared"),
     ("etc/fstab", "a disk's"),
-    ("etc/mtab", "the kernel's"),
     ("etc/adjtime", "a clock's"),
     ("etc/resolv.conf", "a network's"),
     ("root/.bash_history", "somebody's"),
