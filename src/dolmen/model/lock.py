@@ -37,7 +37,7 @@ _ASKING = re.compile(rf"(?!no$){_GROUPS.pattern}")
 _SNAPSHOT = re.compile(rf"(?P<age>{AGE.pattern}) (?P<stamp>{STAMP.pattern})")
 _MULTI_ARCH = re.compile(r"no|same|foreign|allowed")
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
-_NUMBER = re.compile(r"(?P<name>[a-z_][a-z0-9_.-]{0,63}\$?) (?P<number>[0-9]{1,5})")
+_NUMBER = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]{0,63}\$?) (?P<number>[0-9]{1,5})")
 
 _FIXED = (
     "Package",

@@ -110,14 +110,13 @@ def test_a_password_is_a_hash_and_nobody_has_one_by_default() -> None:
 
 def test_a_lock_keeps_numbers() -> None:
     release = ReleaseFile("http://localhost/debian", "bookworm", Sha256("1" * 64), "then")
-    lock = systems.lock(
-        releases=(release,), users=(("sshd", 101),), groups=(("_ssh", 107), ("sshd", 108))
-    )
+    users = (("Debian-exim", 100), ("sshd", 101))
+    lock = systems.lock(releases=(release,), users=users, groups=(("_ssh", 107), ("sshd", 108)))
     text = render_lock(lock)
-    assert parse_lock(text).users == (("sshd", 101),)
+    assert parse_lock(text).users == users
     assert parse_lock(text).groups == (("_ssh", 107), ("sshd", 108))
     assert parse_lock(text).digest() == systems.lock().digest()
-    for bad in (" _ssh 108", " _ssh 0", " _ssh 70000", " _ssh", " Sshd 9", " sshd 107\n _ssh 107"):
+    for bad in (" _ssh 108", " _ssh 0", " _ssh 70000", " _ssh", " -sshd 9", " sshd 107\n _ssh 107"):
         with pytest.raises(DeclarationError) as caught:
             parse_lock(text.replace(" _ssh 107", bad))
         assert caught.value.reason == "bad-lock"
