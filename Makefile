@@ -13,7 +13,7 @@ RUNTIME := python3 python3-apt python3-gi gir1.2-ostree-1.0 python3-click python
 TESTING := python3-venv python3-pip git gnupg openssl ostree mmdebstrap strace seccomp \
 	zsh fish tmux direnv bash-completion man-db e2fsprogs uidmap xfsprogs procps xz-utils zstd \
 	dosfstools mtools fdisk qemu-utils btrfs-progs qemu-system-x86 ovmf \
-	attr cpio bsdextrautils libsoup2.4-1 python3-yaml
+	attr cpio bsdextrautils libsoup2.4-1 python3-yaml openssh-client
 
 # What building the .deb needs (Build-Depends in debian/control).
 PACKAGING := build-essential debhelper dh-python pybuild-plugin-pyproject python3-setuptools \
@@ -50,7 +50,7 @@ check: test-packages .venv/ready ## Install what the tests need, then lint and r
 	$(VENV)/python -m pytest
 
 check-system: test-packages .venv/ready ## Start machines in QEMU and do to them what may happen (as root; half an hour)
-	$(VENV)/python -m pytest tests/system --long --durations=20
+	scripts/check-system $(VENV)/python
 
 check-unit: .venv/ready ## Lint and run the unit tests: no root, no network, seconds
 	$(VENV)/ruff format --check .

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dolmen.support.locking import locked
 from tests.lib import machines
 from tests.lib.command import Dolmen
 from tests.lib.machines import Machine, Moment
@@ -36,8 +37,9 @@ def in_lab(
 
 @pytest.fixture(scope="session")
 def lab(in_lab: Dolmen) -> Lab:
-    """The images, the disk and the repository."""
-    return make(in_lab, in_lab.directory)
+    """The images, the disk and the repository; of several sessions the first builds them."""
+    with locked(in_lab.directory / "lock", what="the images"):
+        return make(in_lab, in_lab.directory)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +71,7 @@ def resume(tmp_path: Path) -> Iterator[Resume]:
 
 
 @pytest.fixture
-def start(lab: Lab, tmp_path: Path) -> Iterator[Start]:
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """Make machines, each with a fresh copy of a disk (the lab's); they end with the test."""
     with ExitStack() as stack:
         count = 0
@@ -79,7 +81,8 @@ def start(lab: Lab, tmp_path: Path) -> Iterator[Start]:
             count += 1
             scratch = tmp_path / f"machine-{count}"
             scratch.mkdir()
-            place = machines.overlay(disk or lab.disk, scratch / "disk.qcow2")
+            source = disk or request.getfixturevalue("lab").disk
+            place = machines.overlay(source, scratch / "disk.qcow2")
             return stack.enter_context(Machine(place, scratch, **options))  # type: ignore[arg-type]
 
         yield begin

@@ -36,6 +36,8 @@ Before=shutdown.target
 ConditionPathExists=/dev/virtio-ports/dolmen.test
 
 [Service]
+# Tests read what programs say.
+Environment=LC_ALL=C.UTF-8
 ExecStart=/usr/bin/python3 /usr/lib/dolmen-test/agent.py
 Restart=always
 
@@ -49,6 +51,8 @@ packages = [{packages}]
 
 [system]
 hostname = "dolmen-test"
+locale = "{locale}"
+timezone = "{zone}"
 kernel = "linux-image-cloud-amd64"
 kernel-arguments = ["console=tty0", "console=ttyS0,115200", "quiet", "mitigations=off"]
 enable = ["dolmen-test.service"]
@@ -59,7 +63,7 @@ mask = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_reap.service"]
 [[system.users]]
 name = "ada"
 uid = 1000
-ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDolmenDolmenDolmenDolmenDolmenDolmenDol a"]
+ssh-keys = ["{login}"]
 
 [[system.files]]
 path = "/usr/lib/dolmen-test/agent.py"
@@ -92,13 +96,17 @@ text = "as shipped\\n"
 
 [system.disk]
 size = "4G"
+{disk}
 
 [system.update]
 sequence = {sequence}
 '''
 
-#: lighttpd: a service from a package, with state in /var and a user of its own.
-PACKAGES = ("lighttpd", "openssh-server", "curl")
+#: lighttpd: a service from a package, with state in /var and a user of its own. The tools of other
+#: file systems: so that a root on these has the same lock.
+PACKAGES = ("lighttpd", "openssh-server", "curl", "btrfs-progs", "xfsprogs")
+LOCALE = "de_DE.UTF-8"
+ZONE = "Europe/Berlin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,11 @@ class Lab:
     def repository(self) -> Path:
         """An `archive` repository with both images, for a web server."""
         return self.directory / "archive"
+
+    @property
+    def login(self) -> Path:
+        """The private key that opens the account `ada`."""
+        return self.directory / "login"
 
     def borrow_lock(self, directory: Path) -> None:
         """Give another manifest of the same packages the first image's lock."""
@@ -180,9 +193,10 @@ def declare(
     sequence: int,
     packages: tuple[str, ...] = (),
     system: str = "",
+    disk: str = "",
     suite: str = "bookworm",
 ) -> Path:
-    """Write a manifest of the machine under test, with what it places."""
+    """Write a manifest of the machine under test, with what it places; `key` lies in the lab."""
     directory.mkdir(parents=True, exist_ok=True)
     wanted = (*PACKAGES, *packages)
     (directory / "dolmen.toml").write_text(
@@ -190,7 +204,11 @@ def declare(
             suite=suite,
             packages=", ".join(f'"{name}"' for name in wanted),
             system=system,
+            disk=disk,
             text=text,
+            locale=LOCALE,
+            zone=ZONE,
+            login=make_login(key.parent),
             sequence=sequence,
         )
     )
@@ -226,21 +244,36 @@ def make_key(lab: Path) -> Path:
     return lab / "key.gpg"
 
 
+def make_login(lab: Path) -> str:
+    """Make the key of the account, unless it is there; returns its public half."""
+    key = lab / "login"
+    if not key.exists():
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(key)]
+        subprocess.run(argv, check=True, timeout=60)
+    return key.with_suffix(".pub").read_text().strip()
+
+
 def _ostree(repository: Path, *arguments: str) -> str:
     argv = ["ostree", f"--repo={repository}", *arguments]
     return subprocess.run(argv, check=True, timeout=900, stdout=subprocess.PIPE, text=True).stdout
 
 
-def make(dolmen: Dolmen, directory: Path) -> Lab:
+def make(dolmen: Dolmen, directory: Path, *, suite: str = "bookworm") -> Lab:
     """Build both images, the disk and the repository below `directory`, or find them there."""
+    directory.mkdir(parents=True, exist_ok=True)
     note = directory / "lab.json"
     if note.exists():
         found = json.loads(note.read_text())
         return Lab(directory, found["first"], found["second"])
     key = make_key(directory)
-    one = declare(directory / "one", key=key, text="one", sequence=1_700_000_001)
+    one = declare(directory / "one", key=key, text="one", sequence=1_700_000_001, suite=suite)
     two = declare(
-        directory / "two", key=key, text="two", sequence=1_700_000_002, packages=("hello",)
+        directory / "two",
+        key=key,
+        text="two",
+        sequence=1_700_000_002,
+        packages=("hello",),
+        suite=suite,
     )
     first = build(dolmen, one)
     dolmen.ok("system", "image", "-o", directory / "disk.raw", cwd=one, timeout=900)
