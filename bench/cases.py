@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from bench import disks, entering, history, prompts
+from bench import disks, entering, history, images, prompts
 from bench.measure import Result, fresh_filesystem, median, used_bytes
 from bench.setting import Place, Setting
 
@@ -195,6 +195,9 @@ CASES: dict[str, Callable[[Setting], Result]] = {
     "prompt": prompt,
     "disk": disk,
     "disk-image": disks.disk_image,
+    "system-cold": images.cold,
+    "system-warm": images.warm,
+    "system-added": images.added,
     "generations": history.generations,
     "middle-cold": middle_cold,
     "middle-warm": middle_warm,

@@ -57,11 +57,18 @@ def seconds(samples: Sequence[Sample]) -> str:
     return f"{middle} s ({low}–{high})"
 
 
+def number(value: float) -> str:
+    """A figure: whole where it counts things, two digits behind the point where it is small."""
+    if value == int(value):
+        return str(int(value))
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
 def row(result: Result) -> str:
     """One line of the table."""
     peer = f"{result.peer_name} {seconds(result.peer)}" if result.peer else ""
     ratio = f"{result.ratio:.2f}" if result.ratio is not None else ""
-    more = ", ".join(f"{name}: {value:.1f}" for name, value in result.figures.items())
+    more = ", ".join(f"{name}: {number(value)}" for name, value in result.figures.items())
     return (
         f"| {result.title} | {seconds(result.dolmen)} | {peer} | {ratio} | {more} | {result.aim} |"
     )
@@ -103,7 +110,7 @@ def summary(name: str, result: Result) -> str:
     """One line for the terminal."""
     peer = f", {result.peer_name} {median(result.peer):.3f} s" if result.peer else ""
     ratio = f": {result.ratio:.2f} times faster" if result.ratio is not None else ""
-    figures = "".join(f"; {key} {value:.1f}" for key, value in result.figures.items())
+    figures = "".join(f"; {key} {number(value)}" for key, value in result.figures.items())
     peak = max(sample.peak_kib for sample in result.dolmen) // 1024
     mine = median(result.dolmen)
     return f"{name}: dolmen {mine:.3f} s{peer}{ratio}{figures}; peak {peak} MiB"
