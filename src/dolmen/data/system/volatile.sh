@@ -18,7 +18,8 @@ for argument in $line; do
 	esac
 done
 state=$root/sysroot/ostree/deploy/$osname/var
-[ -n "$osname" ] && [ -d "$state" ]
+[ -n "$osname" ] || exit 1
+[ -d "$state" ] || exit 1
 kept=$state/lib/dolmen/kept
 
 memory=/run/dolmen/volatile
