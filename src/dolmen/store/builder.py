@@ -185,6 +185,15 @@ class TreeBuilder:
                 else:
                     yield name, self._transaction.objects.attributes(found)
 
+    def files(self, path: str = "") -> Iterator[tuple[str, Sha256]]:
+        """Files and symbolic links below a directory, sorted, with their objects."""
+        root = self._root.find(_clean(path)) if _clean(path) else self._root
+        if isinstance(root, Directory):
+            prefix = f"{_clean(path)}/" if _clean(path) else ""
+            for name, found in root.walk(prefix):
+                if not isinstance(found, Directory):
+                    yield name, found
+
     def names(self, path: str = "") -> list[str]:
         """The names directly below a directory, sorted; none where there is no directory."""
         found = self._root.find(_clean(path)) if _clean(path) else self._root
@@ -230,13 +239,21 @@ class TreeBuilder:
         commit = self._transaction.write_metadata("commit", objects.encode_commit(tree, meta))
         self._kept.append((ref, commit))
 
-    def checkout(self, destination: Path, *, wanted: Wanted | None = None) -> None:
+    def checkout(
+        self, destination: Path, *, wanted: Wanted | None = None, without: Collection[str] = ()
+    ) -> None:
         """The tree as it is now, as hard links, without making anything visible in the store.
 
         Time stamps are 0. `destination` must not exist; it stays usable after `commit`, too.
-        `wanted` takes what links cannot have (see `store.checkout`).
+        `wanted` takes what links cannot have (see `store.checkout`); what is at the paths
+        `without` is left out.
         """
         tree, meta = self._root.write(self._transaction)
+        if without:
+            part = Directory(self._transaction.objects, tree=tree, meta=meta)
+            for path in without:
+                part.remove(_clean(path))
+            tree, meta = part.write(self._transaction)
         with translated("checkout"):
             checkout(self._transaction.objects, tree, meta, destination, wanted=wanted)
 

@@ -234,6 +234,9 @@ def test_checkout_of_a_tree_in_the_making(store: Store, debs: Path, tmp_path: Pa
         assert (work / "lower/usr/bin/one").read_text() == "1"
         assert (work / "lower/etc/new").read_text() == "new"
         assert os.readlink(work / "lower/usr/l") == "bin"
+        builder.checkout(work / "part", without=("etc", "usr/l", "never"))
+        assert sorted(os.listdir(work / "part")) == ["usr"]
+        assert os.listdir(work / "part/usr") == ["bin"]
         builder.add_file("usr/bin/two", b"2")
         image = builder.commit()
         assert (work / "lower/etc/new").stat().st_nlink == 2

@@ -40,10 +40,7 @@ class Origins:
 
     @cached_property
     def _by_object(self) -> dict[str, str]:
-        builder = self._work.builder
         found: dict[str, str] = {}
-        for path, _ in builder.walk("usr"):
-            checksum = builder.find(path)
-            if checksum is not None:
-                found.setdefault(checksum, path)
+        for path, checksum in self._work.builder.files("usr"):
+            found.setdefault(checksum, path)
         return found
