@@ -15,6 +15,7 @@ from dolmen.model.system import System
 from dolmen.store import Store
 from dolmen.store.builder import TreeBuilder
 from dolmen.system import building
+from dolmen.system.tree import ourselves
 from dolmen.system.tree.construction import Construction
 
 KVER = "6.1.0-1-amd64"
@@ -176,7 +177,9 @@ def construction(
         if change is not None:
             change(builder)
         files = {"dolmen.toml": MANIFEST.encode(), **(beside or {})}
-        yield Construction(builder, locked or lock(), system or System(), files)
+        yield Construction(
+            builder, locked or lock(), system or System(), files, ourselves.running()
+        )
 
 
 def finish(work: Construction, store: Store) -> None:

@@ -68,14 +68,16 @@ def build(
     directory: Path,
     store: Store,
     *,
+    program: Mapping[str, bytes] | None = None,
     emit: Emit = ignore,
     conditions: Conditions | None = None,
 ) -> SystemImage:
     """Make the system image of a manifest and its lock, or find it made.
 
     `directory` holds the files that the manifest names, and the manifest itself, whose text the
-    image keeps. Raises DeclarationError ("no-system-declared", "file-missing", …), StaleError
-    and what `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
+    image keeps. `program`: the Dolmen that the image has (None: the one that runs). Raises
+    DeclarationError ("no-system-declared", "file-missing", …), StaleError and what
+    `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
     """
     system = manifest.system
     if system is None:
@@ -92,7 +94,8 @@ def build(
             hint="dolmen lock",
         )
     beside = _beside(system, directory)
-    key = system_key(lock, manifest, beside)
+    program = program or ourselves.running()
+    key = system_key(lock, manifest, beside, program)
     with store.locked(emit=emit), store.locked(f"system-{key}", shared=False, emit=emit):
         found = _known(store, key, lock)
         if found is not None:
@@ -103,7 +106,7 @@ def build(
         tree = build_tree(lock, store, emit=emit, conditions=conditions)
         began = monotonic()
         emit(PhaseStarted(Phase.FINISH))
-        made = _finish(lock, manifest, beside, tree, store, emit)
+        made = _finish(lock, manifest, beside, program, tree, store, emit)
         # Under both keys: the first build of a lock finds its numbers only by building.
         if made.key != key:
             store.record_image(key, Image(made.root, made.commit))
@@ -111,7 +114,9 @@ def build(
         return made
 
 
-def system_key(lock: Lock, manifest: Manifest, beside: Mapping[str, bytes]) -> Sha256:
+def system_key(
+    lock: Lock, manifest: Manifest, beside: Mapping[str, bytes], program: Mapping[str, bytes]
+) -> Sha256:
     """What a system image is kept under: everything that goes into it."""
     assert manifest.system is not None
     files = {path: digest_text(data.decode("latin-1")) for path, data in sorted(beside.items())}
@@ -122,7 +127,7 @@ def system_key(lock: Lock, manifest: Manifest, beside: Mapping[str, bytes]) -> S
         "sequence": sequence(lock, manifest.system),
         "system": asdict(manifest.system),
         "files": files,
-        "dolmen": ourselves.digest(),
+        "dolmen": ourselves.digest(program),
     }
     return digest_text(json.dumps(value, sort_keys=True))
 
@@ -149,6 +154,7 @@ def _finish(
     lock: Lock,
     manifest: Manifest,
     beside: Mapping[str, bytes],
+    program: Mapping[str, bytes],
     tree: Image,
     store: Store,
     emit: Emit,
@@ -157,13 +163,17 @@ def _finish(
     assert system is not None
     with store.tree_builder() as builder:
         builder.merge_commit(tree.commit)
-        work = Construction(builder, lock, system, beside)
-        numbers = finish_tree(
-            work, store, lambda there: initramfs.initramfs(there, tree, store, emit=emit)[1]
-        )
+        work = Construction(builder, lock, system, beside, program)
+
+        def make_initramfs(there: Construction) -> bytes:
+            found, content = initramfs.initramfs(there, tree, store, emit=emit)
+            there.write(initramfs.KEY, f"{found}\n")
+            return content
+
+        numbers = finish_tree(work, store, make_initramfs)
         after = replace(lock, users=_pairs(numbers.users), groups=_pairs(numbers.groups))
         # The image says what it is made from so that building that again gives the same image.
-        key = system_key(after, manifest, beside)
+        key = system_key(after, manifest, beside, program)
         work.write(f"{declared.SHARE}/dolmen.lock", render_lock(after))
         image = commit(work, after, key)
     findings = lint(store, image.commit)

@@ -7,12 +7,15 @@ Dolmen's sources and of the interpreter.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
 from dolmen import sandbox
 from dolmen.image.bytecode import interpreter_key
 from dolmen.image.configure import ENVIRONMENT
+from dolmen.model import Lock
 from dolmen.model.digest import digest_text
 from dolmen.store import Store
 from dolmen.support.errors import PackageError
@@ -21,29 +24,42 @@ from dolmen.system.tree.construction import Construction
 
 VERSION = 1
 _TIMEOUT = 600.0
+#: What no interpreter reads of /usr; linking it and removing it takes longer than compiling.
+_UNREAD = ("usr/share", "usr/include", "usr/src", "boot")
+#: What it reads of /usr/lib: the linker, libraries, its own modules.
+_READ = re.compile(r"python3.*|.+-linux-.+|ld-linux.*|.+\.so(\..*)?")
 
 
 def compile_ourselves(work: Construction, store: Store) -> None:
     """Put .pyc files beside Dolmen's modules. Raises PackageError ("bytecode-failed")."""
-    interpreter = interpreter_key(work.lock)
-    if interpreter is None:
+    ref = reference(work.lock, work.program)
+    if ref is None:
         return
-    key = digest_text(f"own bytecode {VERSION} {ourselves.digest()} {interpreter}")
-    commit = store.resolve(f"pyc/{key}")
+    commit = store.resolve(ref)
     if commit is None:
-        _compile(work, store, f"pyc/{key}")
-        commit = store.resolve(f"pyc/{key}")
+        _compile(work, store, ref)
+        commit = store.resolve(ref)
         assert commit is not None
     work.builder.merge_commit(commit)
+
+
+def reference(lock: Lock, program: Mapping[str, bytes]) -> str | None:
+    """The ref of the bytecode of a Dolmen; None where there is no interpreter."""
+    interpreter = interpreter_key(lock)
+    if interpreter is None:
+        return None
+    key = digest_text(f"own bytecode {VERSION} {ourselves.digest(program)} {interpreter}")
+    return f"pyc/{key}"
 
 
 def _compile(work: Construction, store: Store, ref: str) -> None:
     said: list[str] = []
     with store.scratch() as scratch, store.tree_builder() as builder:
         lower, files, out = scratch / "tree", scratch / "files", scratch / "out"
-        work.builder.checkout(lower)
+        others = (name for name in work.names("usr/lib") if not _READ.fullmatch(name))
+        work.builder.checkout(lower, without=(*_UNREAD, *(f"usr/lib/{n}" for n in others)))
         out.mkdir()
-        _write_sources(files / "sources")
+        _write_sources(files / "sources", work.program)
         script = resources.files("dolmen").joinpath("data/bytecode.py").read_text()
         (files / "bytecode.py").write_text(script)
         result = sandbox.build(
@@ -76,8 +92,8 @@ def _compile(work: Construction, store: Store, ref: str) -> None:
         builder.commit()
 
 
-def _write_sources(directory: Path) -> None:
-    for name, content in ourselves.files():
+def _write_sources(directory: Path, program: Mapping[str, bytes]) -> None:
+    for name, content in program.items():
         if name.endswith(".py"):
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)

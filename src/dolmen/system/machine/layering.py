@@ -25,6 +25,7 @@ from dolmen.store.sysroot import Sysroot
 from dolmen.store.sysroot.commits import exists, set_ref
 from dolmen.support.errors import DolmenError, MachineError, SolveError
 from dolmen.support.events import Emit, ignore
+from dolmen.system.machine import reusing
 from dolmen.system.machine.layers import BASES, Layers
 from dolmen.system.machine.making import bring
 
@@ -72,7 +73,11 @@ def lay(
             raise
         lock = replace(lock, users=found.lock.users, groups=found.lock.groups)
         check_removed(lock, layers.remove)
-        image = building.build(lock, manifest, directory, opened, emit=emit)
+        tree = Tree(sysroot.repository, base)
+        reusing.take_over(tree, found.lock, opened)
+        # The image's own Dolmen, not the one that runs: a newer image may bring a newer one.
+        program = reusing.program(tree)
+        image = building.build(lock, manifest, directory, opened, program=program, emit=emit)
     bring(sysroot, opened, str(image.commit))
     set_ref(sysroot.repository, f"{BASES}/{image.commit}", base)
     return str(image.commit)

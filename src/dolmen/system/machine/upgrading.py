@@ -26,7 +26,7 @@ from dolmen.system.machine.changes import lasting
 from dolmen.system.machine.checking import check_metadata, check_ref
 from dolmen.system.machine.declared import UpdateSource, declared_update
 from dolmen.system.machine.deploying import put
-from dolmen.system.machine.layers import DECLARATION, layers_in
+from dolmen.system.machine.layers import PARTS, layers_in
 from dolmen.system.machine.offering import Offer, count, look
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.remote import Remote
@@ -127,7 +127,7 @@ def upgrade(
             chosen.ref,
             image.commit,
             # An image with layers is made here, from what the new one is declared to be.
-            only=(DECLARATION,) if layers_in(new_origin) else (),
+            only=PARTS if layers_in(new_origin) else (),
             progress=moved,
         )
         emit(PhaseFinished(Phase.PULL, fetched.objects, monotonic() - began, fetched.size))

@@ -18,14 +18,15 @@ class Construction:
     """One system image in the making.
 
     `beside`: contents of the files that the manifest names, and its own, by their path from there.
-    `tmpfiles`: lines for /usr/lib/tmpfiles.d, by
-    path, which the passes add to.
+    `program`: Dolmen's own files, sorted. `tmpfiles`: lines for /usr/lib/tmpfiles.d, by path, which
+    the passes add to.
     """
 
     builder: TreeBuilder
     lock: Lock
     system: System
     beside: Mapping[str, bytes] = field(default_factory=dict)
+    program: Mapping[str, bytes] = field(default_factory=dict)
     tmpfiles: dict[str, str] = field(default_factory=dict)
     kernel: str = ""
 

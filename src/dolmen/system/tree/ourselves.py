@@ -1,8 +1,8 @@
-"""Dolmen itself in the image: the package that runs now, and the command."""
+"""Dolmen itself in the image: the package that runs now (or another's files), and the command."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -15,23 +15,22 @@ _LEFT_OUT = ("__pycache__",)
 
 
 def place(work: Construction) -> None:
-    """Copy every file of the package that runs."""
-    for name, content in files():
+    """Copy every file of the package."""
+    for name, content in work.program.items():
         work.builder.add_file(f"{PACKAGE}/{name}", content)
-    front = resources.files("dolmen").joinpath("data/front.sh").read_bytes()
-    work.builder.add_file(COMMAND, front, mode=0o755)
+    work.builder.add_file(COMMAND, work.program["data/front.sh"], mode=0o755)
 
 
-def digest() -> Sha256:
-    """Names the Dolmen that runs: another one makes another image."""
+def digest(program: Mapping[str, bytes]) -> Sha256:
+    """Names a Dolmen: another one makes another image."""
     return digest_text(
-        "\n".join(f"{name} {digest_text(content.decode('latin-1'))}" for name, content in files())
+        "\n".join(f"{name} {digest_text(data.decode('latin-1'))}" for name, data in program.items())
     )
 
 
-def files() -> Iterator[tuple[str, bytes]]:
-    """The files of the package, sorted."""
-    yield from sorted(_files(resources.files("dolmen"), ""))
+def running() -> dict[str, bytes]:
+    """The files of the package that runs, sorted."""
+    return dict(sorted(_files(resources.files("dolmen"), "")))
 
 
 def _files(directory: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
