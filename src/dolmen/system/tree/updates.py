@@ -21,6 +21,8 @@ ConditionPathExists=/run/ostree-booted
 
 [Service]
 Type=oneshot
+# What logins have, a proxy above all (pam_env(8)).
+EnvironmentFile=-/etc/environment
 ExecStart=/usr/bin/{command}
 Nice=10
 IOSchedulingClass=idle
