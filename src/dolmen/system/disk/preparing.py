@@ -18,7 +18,7 @@ from dolmen.system.disk.fat import Fat
 from dolmen.system.disk.layout import MIB, DiskOptions, Names, divide
 from dolmen.system.disk.media import Medium, Nowhere, Window
 from dolmen.system.disk.mounted import KINDS, check_kind, write_mounted
-from dolmen.system.disk.nodes import Node, directory, file, place, walk
+from dolmen.system.disk.nodes import Node, file, place, walk
 
 #: Journals by the size of the file system, as mke2fs chooses them.
 _JOURNALS = ((128 * MIB, 4 * MIB), (1024 * MIB, 16 * MIB), (2048 * MIB, 32 * MIB))
@@ -131,7 +131,6 @@ class Prepared:
         boot = sysroot.boot_tree(self.kernel, entry, menu=menu([item]), time=self.time)
         for path, content in sorted(loader.boot.items()):
             place(boot, path, file(content, mtime=self.time))
-        place(boot, "efi", directory(mtime=self.time))
         return boot
 
     def _file_system(self, role: str, tree: Node, size: int, journal: int) -> FileSystem:
