@@ -1,8 +1,9 @@
-"""The machine's power is cut at random moments of an upgrade: it starts the old or the new system.
+"""The machine's power is cut at random moments: it starts the old system or the new.
 
-A machine is started once and its memory kept; each cut goes on from there, in a copy. What the
-guest had not flushed is lost with QEMU's process, as with a disk's cache. DOLMEN_TEST_CUTS says how
-many.
+Lives begin where one machine was kept. In each an upgrade is begun and the power cut, again and
+again, until the new system is there or three cuts have come; then a change goes through to its
+end. What the guest had not flushed is lost with QEMU's process, as with a disk's cache.
+DOLMEN_TEST_CUTS says how many.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import partitions
-from tests.lib.machines import Machine
-from tests.system.conftest import Start
+from tests.lib import machines, partitions
+from tests.lib.machines import Machine, Moment
+from tests.system.conftest import Resume
 from tests.system.lab import Lab
 from tests.system.ways import assert_healthy, rebase, roles
 
@@ -30,7 +31,12 @@ pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(14400)]
 CUTS = int(os.environ.get("DOLMEN_TEST_CUTS", "10"))
 #: Machines at a time; each has one processor.
 _ABREAST = 2
+#: Cuts of one life: what was fetched is there after the first, and so it gets further.
+_A_LIFE = 3
+#: Cuts of a first start, and seconds from power-on in which they come.
+_FIRST_STARTS, _EARLY, _LATE = 3, 8.0, 45.0
 _BOOT, _ROOT = 3, 4
+_SEED = os.environ.get("DOLMEN_TEST_SEED", "dolmen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,91 +55,118 @@ def url(lab: Lab) -> Iterator[str]:
 
 
 def test_a_power_cut_leaves_the_old_system_or_the_new(
-    lab: Lab, start: Start, url: str, tmp_path: Path
+    lab: Lab, ready: Moment, resume: Resume, url: str, tmp_path: Path
 ) -> None:
-    machine = start(network=True, processors=1)
-    machine.wait()
-    assert_healthy(machine)
-    machine.connect()
-    machine.save("ready")
-    machine.kill()
-    ready = tmp_path / "ready.qcow2"
-    machine.disk.rename(ready)
-    known = machine.boot
-
-    whole = _uncut(ready, tmp_path / "uncut", known, url)
-    seed = random.Random(os.environ.get("DOLMEN_TEST_SEED", "dolmen"))
+    whole = _uncut(resume(ready), url)
+    seed = random.Random(_SEED)
     moments = [whole * (number + seed.random()) / CUTS for number in range(CUTS)]
+    seed.shuffle(moments)
+    lives = [moments[i : i + _A_LIFE] for i in range(0, CUTS, _A_LIFE)]
     with ThreadPoolExecutor(_ABREAST) as crew:
-        cuts = list(
-            crew.map(
-                lambda item: _cut(lab, ready, tmp_path / f"cut-{item[0]}", known, url, item[1]),
-                enumerate(moments),
-            )
-        )
+
+        def live(number: int) -> list[Cut]:
+            return _live(lab, ready, tmp_path / f"life-{number}", url, lives[number])
+
+        cuts = [cut for life in crew.map(live, range(len(lives))) for cut in life]
     assert [cut.fault for cut in cuts if cut.fault] == []
+    assert len(cuts) == CUTS
     assert {cut.started for cut in cuts} == {"old", "new"}
 
 
-def _resumed(ready: Path, scratch: Path, known: str) -> Machine:
-    scratch.mkdir()
-    disk = scratch / "disk.qcow2"
-    shutil.copyfile(ready, disk)
-    machine = Machine(disk, scratch, network=True, processors=1)
-    machine.boot = known
-    machine.start(resume="ready")
-    machine.run("true")
-    return machine
-
-
-def _uncut(ready: Path, scratch: Path, known: str, url: str) -> float:
-    """How long an upgrade takes, from the command to the boot menu."""
-    with_menu = _resumed(ready, scratch, known)
+def test_a_power_cut_in_the_first_start_costs_nothing(lab: Lab, tmp_path: Path) -> None:
+    """The same machine again and again; its disk is larger than the image, so the root grows."""
+    disk = machines.overlay(lab.disk, tmp_path / "disk.qcow2")
+    subprocess.run(["qemu-img", "resize", "-q", str(disk), "+1G"], check=True, timeout=60)
+    seed = random.Random(_SEED)
+    machine = Machine(disk, tmp_path / "machine")
     try:
-        began = time.monotonic()
-        with_menu.send(f"{rebase(url)} --reboot")
-        with_menu.expect("GNU GRUB", 900)
-        return time.monotonic() - began
-    finally:
-        with_menu.kill()
-        shutil.rmtree(scratch)
-
-
-def _cut(lab: Lab, ready: Path, scratch: Path, known: str, url: str, after: float) -> Cut:
-    machine = _resumed(ready, scratch, known)
-    started = ""
-    try:
-        machine.send(f"{rebase(url)} --reboot")
-        time.sleep(after)
-        machine.kill()
-        for number in (_BOOT, _ROOT):
-            copy = partitions.partition(machine.disk, number, scratch / "partition")
-            assert partitions.check(copy) == "", f"partition {number}, cut after {after:.1f} s"
-            copy.unlink()
+        for number in range(_FIRST_STARTS):
+            machine.start()
+            step = (_LATE - _EARLY) / _FIRST_STARTS
+            time.sleep(_EARLY + step * (number + seed.random()))
+            machine.kill()
+            _assert_sound(disk, tmp_path / "partition")
         machine.start()
         machine.wait()
         assert_healthy(machine)
-        there = roles(machine)["booted"]
-        assert there in (lab.first, lab.second)
-        started = "old" if there == lab.first else "new"
-        # The next upgrade goes through, to its last step.
-        machine.connect()
-        if started == "old":
-            machine.run(rebase(url), 900)
-        else:
-            machine.run("dolmen system rollback", 300)
+        assert roles(machine) == {"booted": lab.first}
+        assert machine.run("stat -c %s /etc/machine-id").strip() == "33"
+        for kind in ("ed25519", "ecdsa", "rsa"):
+            key = f"/etc/ssh/ssh_host_{kind}_key"
+            public = machine.run(f"ssh-keygen -y -f {key}").split()[:2]
+            assert machine.run(f"cat {key}.pub").split()[:2] == public
+        grown = int(machine.run("df -B1M --output=size /sysroot | tail -1"))
+        assert grown > 4 * 1024
         machine.power_off()
-        other = lab.second if started == "old" else lab.first
-        copy = partitions.partition(machine.disk, _BOOT, scratch / "partition")
-        assert partitions.check(copy) == ""
-        loader = partitions.link(copy, "/loader")
-        menu = partitions.read(copy, f"/{loader}/grub.cfg")
-        assert f"dolmen_first='{other}." in menu
-        print(f"cut after {after:.1f} s: the {started} system", flush=True)
-        return Cut(after, started)
+    finally:
+        machine.kill()
+
+
+def _uncut(machine: Machine, url: str) -> float:
+    """How long an upgrade takes, from the command to the boot menu."""
+    began = time.monotonic()
+    machine.send(f"{rebase(url)} --reboot")
+    machine.expect("GNU GRUB", 900)
+    machine.kill()
+    return time.monotonic() - began
+
+
+def _live(lab: Lab, ready: Moment, scratch: Path, url: str, moments: list[float]) -> list[Cut]:
+    """One life of a machine; ends with the first fault."""
+    machine = ready.resumed(scratch)
+    cuts: list[Cut] = []
+    try:
+        for after in moments:
+            # Once the new system is there, the next upgrade is one from the old again.
+            if cuts and cuts[-1].started == "new":
+                _finish(lab, machine, url, "new", scratch)
+                shutil.rmtree(scratch)
+                machine = ready.resumed(scratch)
+            cuts.append(_cut(lab, machine, scratch, url, after))
+            print(f"cut after {after:.1f} s: the {cuts[-1].started} system", flush=True)
+        _finish(lab, machine, url, cuts[-1].started, scratch)
     except (AssertionError, OSError, subprocess.SubprocessError) as error:
-        print(f"cut after {after:.1f} s: {error}", flush=True)
-        return Cut(after, started, f"after {after:.1f} s: {error}")
+        print(f"cut {len(cuts)} of {moments}: {error}", flush=True)
+        cuts.append(Cut(0.0, "", f"{[f'{at:.1f}' for at in moments]}: {error}"))
     finally:
         machine.kill()
         shutil.rmtree(scratch, ignore_errors=True)
+    return cuts
+
+
+def _cut(lab: Lab, machine: Machine, scratch: Path, url: str, after: float) -> Cut:
+    machine.connect()
+    machine.send(f"{rebase(url)} --reboot")
+    time.sleep(after)
+    machine.kill()
+    _assert_sound(machine.disk, scratch / "partition")
+    machine.start()
+    machine.wait()
+    assert_healthy(machine)
+    there = roles(machine)["booted"]
+    assert there in (lab.first, lab.second)
+    return Cut(after, "old" if there == lab.first else "new")
+
+
+def _finish(lab: Lab, machine: Machine, url: str, started: str, scratch: Path) -> None:
+    """The next change goes through, to its last step."""
+    machine.connect()
+    if started == "old":
+        machine.run(rebase(url), 900)
+    else:
+        machine.run("dolmen system rollback", 300)
+    machine.power_off()
+    other = lab.second if started == "old" else lab.first
+    copy = partitions.partition(machine.disk, _BOOT, scratch / "partition")
+    assert partitions.check(copy) == ""
+    loader = partitions.link(copy, "/loader")
+    menu = partitions.read(copy, f"/{loader}/grub.cfg")
+    assert f"dolmen_first='{other}." in menu
+
+
+def _assert_sound(disk: Path, copy: Path) -> None:
+    """Both file systems are whole once their journals are replayed."""
+    for number in (_BOOT, _ROOT):
+        partitions.partition(disk, number, copy)
+        assert partitions.check(copy) == "", f"partition {number}"
+        copy.unlink()
