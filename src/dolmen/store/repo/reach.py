@@ -34,6 +34,13 @@ class Reach:
         )
         return {(checksum, kind) for kind, found in kinds for checksum in found}
 
+    def merge(self, other: Reach) -> None:
+        """Take in what another has reached."""
+        self.commits |= other.commits
+        self.files |= other.files
+        self.dirtrees |= other.dirtrees
+        self.dirmetas |= other.dirmetas
+
     def history(self, checksum: str, depth: int, *, commits_only: bool = False) -> None:
         """A commit and `depth` parents (-1: all) as far as they are here."""
         here: str | None = checksum

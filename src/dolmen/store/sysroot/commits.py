@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from gi.repository import GLib, OSTree
+from gi.repository import OSTree
 
 from dolmen.store.history.repository import History, told
 from dolmen.store.history.tree import Entry, Tree
+from dolmen.store.repo.examining import examiner
+from dolmen.store.repo.parallel import each
+from dolmen.store.repo.reach import Reach
+from dolmen.store.repo.repository import Repository
 from dolmen.store.sysroot.deployment import Metadata
 from dolmen.store.sysroot.metadata import read_metadata
 from dolmen.support.errors import StoreError
 
 _MODULES = "/usr/lib/modules"
-_WORKERS = 2
-_BATCH = 64
 _LARGEST = 64 << 20
 
 
@@ -118,34 +121,38 @@ def damages(
     What is missing or not what its name says, and how many objects were read. A file that both
     have is one file, which the machine runs from already; one that is missing stops the checkout.
     """
-    repo = history.repo
+    repository = Repository(history.path)
+    examine = examiner(repository)
+    wrong = examine((commit, "commit"))
+    if wrong is not None:
+        return (wrong[1],), 1
+    wanted = Reach(repository)
     try:
-        repo.fsck_object(OSTree.ObjectType.COMMIT, commit, None)
-        names = sorted(key.unpack() for key in repo.traverse_commit(commit, 0, None)[1])
-        if running and running != commit:
-            shared = {key.unpack() for key in repo.traverse_commit(running, 0, None)[1]}
-            names = [name for name in names if name not in shared]
-    except GLib.Error as error:
-        return (error.message,), 0
+        wanted.commit(commit)
+    except StoreError as error:
+        return (error.message,), 1
+    shared = reached(history, {running} - {"", commit})
+    names = sorted(wanted.objects() - shared.objects())
+    told_of = None if progress is None else partial(_tell, progress, len(names))
+    found = [message for _name, (_missing, message) in each(examine, names, told_of)]
+    return tuple(sorted(found)), len(names)
 
-    def check(batch: list[tuple[str, int]]) -> list[str]:
-        # The interpreter's lock is let go while libostree reads and hashes.
-        found = []
-        for name, kind in batch:
-            try:
-                repo.fsck_object(OSTree.ObjectType(kind), name, None)
-            except GLib.Error as error:
-                found.append(error.message)
-        return found
 
-    batches = [names[i : i + _BATCH] for i in range(0, len(names), _BATCH)]
-    said: list[str] = []
-    with ThreadPoolExecutor(_WORKERS) as workers:
-        for number, found in enumerate(workers.map(check, batches), 1):
-            said += found
-            if progress is not None:
-                progress(min(number * _BATCH, len(names)), len(names))
-    return tuple(said), len(names)
+def reached(history: History, commits: Iterable[str]) -> Reach:
+    """All objects of commits that are here; one that is damaged counts for nothing."""
+    repository = Repository(history.path)
+    found = Reach(repository)
+    for commit in commits:
+        more = Reach(repository)
+        more.merge(found)
+        with suppress(StoreError):
+            more.commit(commit)
+            found = more
+    return found
+
+
+def _tell(progress: Callable[[int, int], None], total: int, done: int) -> None:
+    progress(done, total)
 
 
 def _children(tree: Tree, path: str) -> list[Entry]:

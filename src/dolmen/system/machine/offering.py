@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from dolmen.store.history.repository import History
 from dolmen.store.objects import decode_commit, decode_dirtree
+from dolmen.store.repo.reach import Reach
 from dolmen.store.sysroot import Metadata, Sysroot
+from dolmen.store.sysroot.commits import reached
 from dolmen.store.sysroot.fetching import has, load, object_sizes, verify
 from dolmen.store.sysroot.metadata import parse_commit
 from dolmen.support.errors import ArchiveError
@@ -68,7 +70,7 @@ def count(sysroot: Sysroot, remote: Remote, image: Metadata, *, packages: bool =
     history = sysroot.repository
     content = remote.metadata(image.commit, "commit")
     sizes = object_sizes(content)
-    walk = _Walk(history, remote)
+    walk = _Walk(history, remote, reached(history, (one.commit for one in sysroot.deployments())))
     walk.commit(content)
     noted = [sizes[name] for name in walk.files if name in sizes]
     others = remote.sizes([name for name in walk.files if name not in sizes])
@@ -93,16 +95,17 @@ def count(sysroot: Sysroot, remote: Remote, image: Metadata, *, packages: bool =
 
 
 class _Walk:
-    """The metadata of a commit that is partly here and partly there."""
+    """The metadata of a commit that is partly here and partly there; `known` is here."""
 
-    def __init__(self, history: History, remote: Remote) -> None:
+    def __init__(self, history: History, remote: Remote, known: Reach) -> None:
         self.history = history
         self.remote = remote
+        self.known = known
         self.files: set[str] = set()
         self.count = 0
         self.size = 0
-        self._known: dict[tuple[str, str], bytes] = {}
-        self._seen: set[str] = set()
+        self._read: dict[tuple[str, str], bytes] = {}
+        self._seen: set[str] = set(known.dirtrees)
 
     def commit(self, content: bytes) -> None:
         found = decode_commit(content)
@@ -116,10 +119,13 @@ class _Walk:
             self._seen.add(checksum)
             tree = decode_dirtree(self._get(checksum, "dirtree"))
             for file in tree.files.values():
-                if file not in self.files and not has(self.history, file, "file"):
+                if file in self.known.files or file in self.files:
+                    continue
+                if not has(self.history, file, "file"):
                     self.files.add(file)
             for child, meta in tree.dirs.values():
-                self._get(meta, "dirmeta")
+                if meta not in self.known.dirmetas:
+                    self._get(meta, "dirmeta")
                 waiting.append(child)
 
     def found(self, content: bytes, path: str) -> str | None:
@@ -135,14 +141,14 @@ class _Walk:
 
     def _get(self, checksum: str, kind: str) -> bytes:
         key = (checksum, kind)
-        if key not in self._known:
+        if key not in self._read:
             if has(self.history, checksum, kind):
-                self._known[key] = load(self.history, checksum, kind)
+                self._read[key] = load(self.history, checksum, kind)
             else:
-                self._known[key] = self.remote.metadata(checksum, kind)
+                self._read[key] = self.remote.metadata(checksum, kind)
                 self.count += 1
-                self.size += len(self._known[key])
-        return self._known[key]
+                self.size += len(self._read[key])
+        return self._read[key]
 
 
 def _text(history: History, remote: Remote, checksum: str) -> str:
