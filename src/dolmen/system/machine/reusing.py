@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from dolmen.image import bytecode
+from dolmen.image.admin import info_name
 from dolmen.model import Lock
 from dolmen.store import Store
 from dolmen.store.history.tree import Entry, Tree
@@ -69,7 +70,8 @@ def _of_packages(tree: Tree, lock: Lock, store: Store) -> Iterator[tuple[str, Ma
     compiled = _by_source(tree)
     for package in lock.packages:
         ref = bytecode.reference(package, interpreter)
-        listed = set(_list(tree, package.name, package.architecture))
+        text = _text(tree, f"{ADMIN}/info/{info_name(package)}.list")
+        listed = {f"/usr{p}" if p.startswith("/lib/") else p for p in text.split("\n")}
         modules = [path for path in listed if path in compiled]
         if modules and store.resolve(ref) is None:
             yield (
@@ -97,15 +99,6 @@ def _by_source(tree: Tree) -> dict[str, list[Entry]]:
 def _stamped(tree: Tree, entry: Entry) -> bool:
     head = next(tree.read(entry), b"")[:12]
     return head[4:12] == bytes(8)
-
-
-def _list(tree: Tree, name: str, architecture: str) -> list[str]:
-    """The files of a package, from dpkg's database; merged, as the image has them."""
-    for stem in (name, f"{name}:{architecture}"):
-        text = _text(tree, f"{ADMIN}/info/{stem}.list")
-        if text:
-            return [f"/usr{line}" if line.startswith("/lib") else line for line in text.split("\n")]
-    return []
 
 
 def _compiled(tree: Tree, top: str) -> dict[str, bytes]:
