@@ -14,7 +14,7 @@ from tests.lib import machines
 from tests.lib.command import Dolmen
 from tests.lib.machines import Machine, Moment
 from tests.system.lab import Lab, make
-from tests.system.ways import assert_healthy
+from tests.system.ways import assert_healthy, roles, take_from
 
 Start = Callable[..., Machine]
 Resume = Callable[[Moment], Machine]
@@ -52,6 +52,28 @@ def ready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Moment:
         assert_healthy(machine)
         machine.connect()
         return machine.kept()
+
+
+@pytest.fixture(scope="session")
+def newer(lab: Lab, ready: Moment, tmp_path_factory: pytest.TempPathFactory) -> Moment:
+    """The same machine after an upgrade over HTTP. Files in /etc: `other` was changed here, `test`
+    by the new image, `both` by both, `own` and /var/lib/note exist here only."""
+    machine = ready.resumed(tmp_path_factory.mktemp("newer"))
+    try:
+        machine.run(
+            "cd /etc && echo mine | tee dolmen-other.conf dolmen-both.conf >dolmen-own.conf"
+        )
+        machine.run("echo kept >/var/lib/note")
+        with lab.served() as url:
+            take_from(machine, url)
+        # Nothing that runs has changed.
+        assert roles(machine) == {"pending": lab.second, "booted": lab.first}
+        assert machine.try_run("command -v hello").code != 0
+        machine.reboot()
+        assert_healthy(machine)
+        return machine.kept()
+    finally:
+        machine.kill()
 
 
 @pytest.fixture

@@ -91,6 +91,10 @@ path = "/etc/dolmen-test.conf"
 text = "{text}\\n"
 
 [[system.files]]
+path = "/etc/dolmen-both.conf"
+text = "{text}\\n"
+
+[[system.files]]
 path = "/etc/dolmen-other.conf"
 text = "as shipped\\n"
 

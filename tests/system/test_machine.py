@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lib.machines import Machine
-from tests.system.conftest import Start
+from tests.lib.machines import Machine, Moment
+from tests.system.conftest import Resume
 from tests.system.lab import Lab
-from tests.system.ways import assert_healthy, roles, status, take_from
+from tests.system.ways import assert_healthy, roles, status
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(1800)]
 
@@ -20,7 +20,7 @@ def assert_debian(machine: Machine) -> None:
     listed = machine.run("dpkg -l")
     assert "\nii  lighttpd" in listed
     assert "\nii  linux-image-" in listed
-    # All packages are compared in test_lives.py: it takes a minute here.
+    # All packages are compared in test_first_start.py: it takes a minute here.
     assert machine.run("dpkg -V lighttpd base-files bash systemd openssh-server login", 300) == ""
     assert "Installed: " in machine.run("apt-cache policy lighttpd")
     machine.run("systemctl is-active lighttpd ssh")
@@ -31,32 +31,29 @@ def assert_debian(machine: Machine) -> None:
     assert "ssh-ed25519" in machine.run("cat /etc/ssh/ssh_host_ed25519_key.pub")
 
 
-def test_a_machine_starts_is_upgraded_and_goes_back(lab: Lab, start: Start) -> None:
-    machine = start(network=True)
-    machine.wait()
-    assert_healthy(machine)
-    assert_debian(machine)
+def test_a_started_machine_is_a_debian(lab: Lab, ready: Moment, resume: Resume) -> None:
+    machine = resume(ready)
     assert roles(machine) == {"booted": lab.first}
+    assert_debian(machine)
 
-    machine.run("echo mine >/etc/dolmen-other.conf; echo kept >/var/lib/note; echo own >/etc/own")
-    with lab.served() as url:
-        take_from(machine, url)
-    assert roles(machine) == {"pending": lab.second, "booted": lab.first}
-    assert machine.try_run("command -v hello").code != 0
 
-    machine.reboot()
-    assert_healthy(machine)
+def test_an_upgrade_is_what_starts_next(lab: Lab, newer: Moment, resume: Resume) -> None:
+    machine = resume(newer)
     assert roles(machine) == {"booted": lab.second, "rollback": lab.first}
-    assert machine.run("hello").startswith("Hello")
-    assert machine.run("cat /etc/dolmen-test.conf").strip() == "two"
-    assert machine.run("cat /etc/dolmen-other.conf").strip() == "mine"
-    assert machine.run("cat /var/lib/note /etc/own").split() == ["kept", "own"]
     assert status(machine)["deployments"][0]["boot"] == "good"
+    assert machine.run("hello").startswith("Hello")
+    texts = machine.run("cd /etc && cat dolmen-test.conf dolmen-other.conf dolmen-own.conf")
+    assert texts.split() == ["two", "mine", "mine"]
+    assert machine.run("cat /var/lib/note").strip() == "kept"
 
+
+def test_a_rollback_is_for_good(lab: Lab, newer: Moment, resume: Resume) -> None:
+    machine = resume(newer)
     machine.run("dolmen system rollback", 300)
     machine.reboot()
     assert_healthy(machine)
-    assert roles(machine)["booted"] == lab.first
-    assert machine.run("cat /etc/dolmen-test.conf").strip() == "one"
+    assert roles(machine) == {"booted": lab.first, "rollback": lab.second}
+    texts = machine.run("cd /etc && cat dolmen-test.conf dolmen-other.conf dolmen-own.conf")
+    assert texts.split() == ["one", "mine", "mine"]
     assert machine.run("cat /var/lib/note").strip() == "kept"
     machine.power_off()
