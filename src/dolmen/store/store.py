@@ -125,6 +125,19 @@ class Store:
         with self.locked("store", emit=emit):
             import_all(self._transaction(), debs, known=self.has_package, emit=emit)
 
+    def restore_packages(
+        self, remainders: Iterable[tuple[Sha256, bytes]], source: Path, *, emit: Emit = ignore
+    ) -> int:
+        """Take package trees over from an image in another repository, as far as it has them.
+
+        `remainders`: what `remainder` made of each, by the .deb's digest. Returns how many came.
+        Raises StoreError ("store-full", …).
+        """
+        from dolmen.store.remainder import restore_all
+
+        with self.locked("store", emit=emit):
+            return restore_all(self._transaction(), remainders, source, emit=emit)
+
     def package(self, sha256: Sha256) -> PackageTree:
         """The index of an imported .deb; raises StoreError ("not-imported")."""
         commit = self._ref(f"deb/{sha256}")

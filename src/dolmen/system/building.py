@@ -43,6 +43,7 @@ from dolmen.system.tree import (
     variable,
 )
 from dolmen.system.tree.construction import Construction
+from dolmen.system.tree.remainders import keep_remainders
 from dolmen.system.tree.users import Numbers
 
 #: Raised by whatever changes images of the same inputs.
@@ -175,6 +176,7 @@ def _finish(
         # The image says what it is made from so that building that again gives the same image.
         key = system_key(after, manifest, beside, program)
         work.write(f"{declared.SHARE}/dolmen.lock", render_lock(after))
+        keep_remainders(work, store)
         image = commit(work, after, key)
     findings = lint(store, image.commit)
     if findings:

@@ -47,7 +47,7 @@ def lay(
 ) -> str:
     """The commit of an image with these layers, in the sysroot's repository.
 
-    Raises MachineError ("no-layers", "layer-conflict", "layer-needed"), and what solving and
+    Raises MachineError ("no-layers", "layer-needed"), and what solving and
     building raise.
     """
     from dolmen.system import building
@@ -70,10 +70,13 @@ def lay(
             )
         except SolveError as error:
             error.context = f"{error.context or ''} (over the image {base[:12]})".strip()
+            if error.reason == "unsatisfiable":
+                error.hint = "leave it out, or what the image has: dolmen system remove NAME"
             raise
         lock = replace(lock, users=found.lock.users, groups=found.lock.groups)
         check_removed(lock, layers.remove)
         tree = Tree(sysroot.repository, base)
+        reusing.take_packages(sysroot, base, lock, opened, emit=emit)
         reusing.take_over(tree, found.lock, opened)
         # The image's own Dolmen, not the one that runs: a newer image may bring a newer one.
         program = reusing.program(tree)

@@ -19,8 +19,13 @@ from dolmen.store.sysroot import Deployment
 GROUP = "dolmen"
 #: Refs that keep an image that layers lie over, as long as they are deployed.
 BASES = "dolmen/base"
-#: What of an image is needed for making it again with layers: its declaration, and its Dolmen.
-PARTS = ("/usr/share/dolmen", "/usr/lib/python3/dist-packages/dolmen")
+#: What of an image is needed for making it again with layers: its declaration, its Dolmen, and
+#: what makes its packages' trees whole.
+PARTS = (
+    "/usr/share/dolmen",
+    "/usr/lib/python3/dist-packages/dolmen",
+    "/usr/lib/dolmen/packages",
+)
 _SEPARATOR = ";"
 
 

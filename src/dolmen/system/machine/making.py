@@ -14,6 +14,7 @@ from dolmen.store.sysroot import Sysroot
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import write_atomic
+from dolmen.system.machine.reusing import take_packages
 
 
 def make_here(sysroot: Sysroot, path: Path, *, store: Path | None, emit: Emit = ignore) -> str:
@@ -77,6 +78,9 @@ def _make(
     from dolmen.system import building
 
     opened = Store.open(store)
+    current = sysroot.merge_source() or sysroot.current()
+    if current is not None:
+        take_packages(sysroot, current.commit, lock, opened, emit=emit)
     image = building.build(lock, _manifest(directory), directory, opened, emit=emit)
     bring(sysroot, opened, str(image.commit))
     return str(image.commit), image.lock

@@ -2,8 +2,9 @@
 
 Initramfs, compiled locales and bytecode are functions of few inputs, made slowly, and kept in a
 store under their digest. Where an image was pulled they lie in its tree, under inputs that its lock
-names; so building it again with a layer makes none of them that the layer does not change. The
-image's maker is believed as far as the image is: it runs here, as root.
+names; so building it again with a layer makes none of them that the layer does not change. Its
+packages are there too but for little, which the image carries (`tree/remainders.py`). The image's
+maker is believed as far as the image is: it runs here, as root.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from dolmen.image.admin import info_name
 from dolmen.model import Lock
 from dolmen.store import Store
 from dolmen.store.history.tree import Entry, Tree
+from dolmen.store.sysroot import Sysroot
 from dolmen.support.errors import StoreError
+from dolmen.support.events import Emit, ignore
 from dolmen.system import bytecode as own_bytecode
 from dolmen.system import initramfs, locales
 from dolmen.system.tree import ourselves
 from dolmen.system.tree.database import ADMIN
 from dolmen.system.tree.kernel import MODULES
+from dolmen.system.tree.remainders import DIRECTORY as REMAINDERS
 
 _PYC = re.compile(r"(/.*/)__pycache__/([^/]+)\.cpython-[^./]+\.pyc")
 
@@ -36,6 +40,18 @@ def program(tree: Tree) -> dict[str, bytes]:
         for entry in sorted(tree.walk(found), key=lambda entry: entry.path)
         if entry.is_file and not entry.path.endswith(".pyc")
     }
+
+
+def take_packages(
+    sysroot: Sysroot, commit: str, lock: Lock, store: Store, *, emit: Emit = ignore
+) -> None:
+    """Take the packages of a lock over that an image has, so that their .debs are not fetched."""
+    tree = Tree(sysroot.repository, commit)
+    missing = (p.sha256 for p in lock.packages if not store.has_package(p.sha256))
+    found = ((one, _file(tree, f"{REMAINDERS}/{one}", "").get("", b"")) for one in missing)
+    there = [(one, data) for one, data in found if data]
+    if there:
+        store.restore_packages(there, sysroot.repository.path, emit=emit)
 
 
 def take_over(tree: Tree, lock: Lock, store: Store) -> None:
