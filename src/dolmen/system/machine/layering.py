@@ -3,8 +3,8 @@
 A layer is not unpacked over the image: the image's own manifest and lock, which lie in its tree,
 get the requests added, are solved with everything else where it is, and built. So the result is
 what the same manifest gives anywhere; no order in which things were layered shows in it, nothing is
-left of what was taken out, and every rule of an image holds. What it costs is the room of the
-store, and fetching the image's .debs once where the image was pulled.
+left of what was taken out, and every rule of an image holds. The image's packages are taken from
+its own files (`reusing.py`), not fetched; what it costs is the room of the store.
 """
 
 from __future__ import annotations
