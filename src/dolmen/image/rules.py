@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     Rule("etc/ssh/ssh_host_*", "delete", "random keys"),
     Rule("etc/ssl/private/ssl-cert-snakeoil.key", "delete", "random key"),
     Rule("etc/ssl/certs/ssl-cert-snakeoil.pem", "delete", "belongs to the random key"),
+    Rule("etc/bind/rndc.key", "delete", "random key"),
     Rule("etc/passwd-", "delete", "backup of a step in between"),
     Rule("etc/group-", "delete", "backup of a step in between"),
     Rule("etc/shadow-", "delete", "backup of a step in between"),

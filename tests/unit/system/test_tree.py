@@ -146,12 +146,39 @@ def test_the_tree_itself_says_what_becomes_of_some_files(store: Store) -> None:
         assert work.tmpfiles["/var/lib/app/new"] == "f /var/lib/app/new 0600 root mail -"
 
 
+def service_state(builder: TreeBuilder) -> None:
+    builder.add_directory("var/lib/polkit-1")
+    builder.give("var/lib/polkit-1", 0o700, 8, 8)
+    builder.add_file("var/lib/polkit-1/rules/vendor/one", b"x")
+    builder.add_directory("var/lib/mysql/mysql")
+    builder.add_file("var/lib/mysql/mysql/table", b"today")
+
+
+def test_what_tmpfiles_would_not_enter_is_copied_whole_and_databases_not_at_all(
+    store: Store,
+) -> None:
+    with systems.construction(store, change=service_state) as work:
+        database.move(work)
+        variable.empty(work)
+        below = [path for path in work.tmpfiles if path.startswith("/var/lib/polkit-1/")]
+        assert below == ["/var/lib/polkit-1/rules"]
+        line = work.tmpfiles["/var/lib/polkit-1/rules"]
+        assert line.endswith(" /usr/share/factory/var/lib/polkit-1/rules")
+        assert work.has("usr/share/factory/var/lib/polkit-1/rules/vendor/one")
+        assert "/var/lib/mysql" in work.tmpfiles
+        assert not [path for path in work.tmpfiles if path.startswith("/var/lib/mysql/")]
+        assert not work.has("usr/share/factory/var/lib/mysql")
+
+
 @pytest.mark.parametrize(
     ("path", "action"),
     [
         ("var/cache/apt/pkgcache.bin", "discard"),
         ("var/log/nginx/error.log", "empty"),
-        ("var/lib/mysql/ibdata1", "seed"),
+        ("var/lib/mysql/ibdata1", "remade"),
+        ("var/lib/postgresql/15/main", "remade"),
+        ("var/lib/postgresql/15/main/base/1/112", "remade"),
+        ("var/lib/postgresql/15", "seed"),
         ("var/lib/systemd/random-seed", "discard"),
         ("var/lib/never-heard-of/x", ""),
         ("var/something", ""),

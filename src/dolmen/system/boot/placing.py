@@ -27,6 +27,8 @@ _FILES = (
     ("dolmen-boot-complete.service", f"{_UNITS}/dolmen-boot-complete.service", 0o644),
     ("dolmen-boot-watch.service", f"{_UNITS}/dolmen-boot-watch.service", 0o644),
     ("dolmen-ssh-keys.service", f"{_UNITS}/dolmen-ssh-keys.service", 0o644),
+    ("dolmen-first-start.service", f"{_UNITS}/dolmen-first-start.service", 0o644),
+    ("first-start", "usr/lib/dolmen/first-start", 0o755),
     ("dolmen-grow-root.service", f"{_UNITS}/dolmen-grow-root.service", 0o644),
     ("finalize-staged.conf", f"{_UNITS}/ostree-finalize-staged.service.d/50-dolmen.conf", 0o644),
     ("emergency.conf", f"{_UNITS}/emergency.service.d/50-dolmen.conf", 0o644),
@@ -43,6 +45,7 @@ _WANTED = (
     ("sysinit.target", "dolmen-boot-watch.service"),
     ("multi-user.target", "dolmen-grow-root.service"),
     ("ssh.service", "dolmen-ssh-keys.service"),
+    ("basic.target", "dolmen-first-start.service"),
 )
 
 

@@ -14,6 +14,7 @@ from dolmen.system.tree.construction import Construction
 SECRETS = (
     ("etc/ssh/ssh_host_*", "host keys: every machine makes its own"),
     ("etc/ssl/private/ssl-cert-snakeoil.key", "a key"),
+    ("etc/bind/rndc.key", "a key"),
     ("etc/machine-id", "made on first start"),
     ("var/lib/dbus/machine-id", "made on first start"),
     ("var/lib/systemd/random-seed", "random"),

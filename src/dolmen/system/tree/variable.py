@@ -3,7 +3,8 @@
 * a directory is made with its true owner and mode (`d`),
 * a link is made as it is (`L`),
 * a file is *kept* under /usr (`database`), *discarded*, or *seeded*: copied once from
-  /usr/share/factory, where the machine has none yet (`C`).
+  /usr/share/factory, where the machine has none yet (`C`),
+* what is *remade* has no line, directories neither: each machine makes its own.
 
 Rules name what is known by its path. Of other files the tree itself says enough when a package
 ships them (they are seeded), when a script copied them from /usr (they are copied from there), or
@@ -71,8 +72,10 @@ RULES: tuple[Rule, ...] = (
     Rule("var/lib/NetworkManager/**", "seed", "a package's state"),
     Rule("var/lib/bluetooth/**", "seed", "a package's state"),
     Rule("var/lib/dhcp/**", "discard", "leases"),
-    Rule("var/lib/mysql/**", "seed", "a database that the package has made"),
-    Rule("var/lib/postgresql/**", "seed", "a database that the package has made"),
+    Rule("var/lib/mysql/**", "remade", "a database: dolmen-first-start.service"),
+    Rule("var/lib/postgresql/*/*/**", "remade", "a database: dolmen-first-start.service"),
+    Rule("var/lib/postgresql/*/*", "remade", "a database: dolmen-first-start.service"),
+    Rule("var/lib/postgresql/**", "seed", "a package's state"),
     Rule("var/lib/redis/**", "seed", "a package's state"),
     Rule("var/lib/ldap/**", "seed", "a database that the package has made"),
     Rule("var/lib/samba/**", "seed", "a package's state"),
@@ -112,6 +115,7 @@ def empty(work: Construction) -> None:
     made = made_by_others(work)
     origins = Origins(work)
     strangers: list[str] = []
+    whole: tuple[str, ...] = ()
     for path, attributes in list(work.builder.walk("var")):
         if f"/{path}" in work.tmpfiles or f"/{path}" in made or path in ("var/run", "var/lock"):
             continue
@@ -123,7 +127,13 @@ def empty(work: Construction) -> None:
         if what == "" and kind == stat.S_IFREG:
             what = _by_origin(origins, path)
         name = quoted_path(f"/{path}")
-        if kind == stat.S_IFDIR:
+        if what == "remade" or path.startswith(whole):
+            continue
+        if kind == stat.S_IFDIR and _unsafe(work, path, attributes.uid):
+            whole = (*whole, f"{path}/")
+            work.builder.move(path, f"{FACTORY}/{path}")
+            work.tmpfiles[f"/{path}"] = f"C {name} - - - - /{FACTORY}/{path}"
+        elif kind == stat.S_IFDIR:
             work.tmpfiles[f"/{path}"] = f"d {name} {owned} -"
         elif kind == stat.S_IFLNK and what != "discard":
             target = work.builder.link_target(work.builder.find(path) or "")
@@ -149,6 +159,13 @@ def empty(work: Construction) -> None:
     for path, target in (("/var/run", "/run"), ("/var/lock", "/run/lock")):
         if path not in made:
             work.tmpfiles[path] = f"L {path} - - - - {target}"
+
+
+def _unsafe(work: Construction, path: str, uid: int) -> bool:
+    """Whether systemd-tmpfiles would make nothing below: it enters no directory whose owner is
+    neither root nor that of the directory above. Such a one is copied as a whole."""
+    above = work.builder.attributes(path.rpartition("/")[0])
+    return above is not None and above.uid not in (0, uid) and bool(work.names(path))
 
 
 def _by_origin(origins: Origins, path: str) -> str:
