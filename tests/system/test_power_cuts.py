@@ -85,7 +85,7 @@ def test_a_power_cut_in_the_first_start_costs_nothing(lab: Lab, tmp_path: Path) 
             step = (_LATE - _EARLY) / _FIRST_STARTS
             time.sleep(_EARLY + step * (number + seed.random()))
             machine.kill()
-            _assert_sound(disk, tmp_path / "partition")
+            _assert_sound(disk, tmp_path / "flat")
         machine.start()
         machine.wait()
         assert_healthy(machine)
@@ -139,7 +139,7 @@ def _cut(lab: Lab, machine: Machine, scratch: Path, url: str, after: float) -> C
     machine.send(f"{rebase(url)} --reboot")
     time.sleep(after)
     machine.kill()
-    _assert_sound(machine.disk, scratch / "partition")
+    _assert_sound(machine.disk, scratch / "flat")
     machine.start()
     machine.wait()
     assert_healthy(machine)
@@ -157,16 +157,16 @@ def _finish(lab: Lab, machine: Machine, url: str, started: str, scratch: Path) -
         machine.run("dolmen system rollback", 300)
     machine.power_off()
     other = lab.second if started == "old" else lab.first
-    copy = partitions.partition(machine.disk, _BOOT, scratch / "partition")
-    assert partitions.check(copy) == ""
-    loader = partitions.link(copy, "/loader")
-    menu = partitions.read(copy, f"/{loader}/grub.cfg")
+    boot = partitions.inside(partitions.flat(machine.disk, scratch / "flat"), _BOOT)
+    assert partitions.check(boot) == ""
+    loader = partitions.link(boot, "/loader")
+    menu = partitions.read(boot, f"/{loader}/grub.cfg")
     assert f"dolmen_first='{other}." in menu
 
 
 def _assert_sound(disk: Path, copy: Path) -> None:
     """Both file systems are whole once their journals are replayed."""
+    partitions.flat(disk, copy)
     for number in (_BOOT, _ROOT):
-        partitions.partition(disk, number, copy)
-        assert partitions.check(copy) == "", f"partition {number}"
-        copy.unlink()
+        assert partitions.check(partitions.inside(copy, number)) == "", f"partition {number}"
+    copy.unlink()
