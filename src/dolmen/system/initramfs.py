@@ -47,7 +47,7 @@ _CONFIGURATION = (
     *("etc/crypttab.initramfs", "etc/vconsole.conf"),
 )
 _ACCOUNTS = re.compile(
-    r"root|nobody|systemd-.*|input|kvm|render|sgx|tty|disk|cdrom|tape|video|utmp"
+    r"root|nobody|systemd-.*|audio|cdrom|dialout|disk|input|kmem|kvm|lp|render|sgx|tape|tty|utmp|video"
 )
 _ARGUMENTS = (
     *("--force", "--no-hostonly", "--no-hostonly-cmdline", "--reproducible", "--nostrip"),
