@@ -83,13 +83,17 @@ def test_a_layered_package_survives_an_upgrade(lab: Lab, start: Start) -> None:
 def test_both_sides_of_an_etc_conflict_are_shown(newer: Moment, resume: Resume) -> None:
     machine = resume(newer)
     assert machine.run("cat /etc/dolmen-both.conf").strip() == "mine"
-    assert "dolmen-both.conf" in machine.run("dolmen system etc-diff --conflicts")
-    shown = machine.run("dolmen system etc-diff /etc/dolmen-both.conf")
-    assert "mine" in shown
-    assert "two" in shown
+    shown = machine.try_run("dolmen system etc-diff --conflicts")
+    assert shown.code == 1
+    (line,) = shown.out.strip().splitlines()
+    assert line.startswith("M /etc/dolmen-both.conf")
+    assert "conflict" in line
+    patch = machine.run("dolmen system etc-diff /etc/dolmen-both.conf")
+    assert "-two" in patch
+    assert "+mine" in patch
     machine.run("dolmen system reset-etc /etc/dolmen-both.conf")
     assert machine.run("cat /etc/dolmen-both.conf").strip() == "two"
-    assert "dolmen-both.conf" not in machine.run("dolmen system etc-diff --conflicts")
+    assert machine.run("dolmen system etc-diff --conflicts").strip() == ""
     machine.power_off()
 
 
