@@ -57,6 +57,9 @@ def command(context: click.Context, patch: bool, conflicts: bool, paths: tuple[s
             line = text.paint(line, "yellow", colour=current.paints)
         lines.append(line)
         lines += [text.sanitise(f"    {word}") for word in one.patch]
-    pager.show(lines or ["Nothing in /etc differs from the image"], current)
+    nothing = "No path of /etc was changed here and by the image"
+    if not conflicts:
+        nothing = "Nothing in /etc differs from the image"
+    pager.show(lines or [nothing], current)
     if conflicts and shown:
         context.exit(1)
