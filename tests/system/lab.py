@@ -9,6 +9,7 @@ import functools
 import http.server
 import json
 import random
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -135,6 +136,11 @@ class Lab:
     def login(self) -> Path:
         """The private key that opens the account `ada`."""
         return self.directory / "login"
+
+    def copy_first(self, place: Path) -> Path:
+        """Copy what the first image was built from: manifest, lock, files beside them."""
+        ignore = shutil.ignore_patterns(".dolmen")
+        return shutil.copytree(self.directory / "one", place, ignore=ignore, dirs_exist_ok=True)
 
     def borrow_lock(self, directory: Path) -> None:
         """Give another manifest of the same packages the first image's lock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +20,22 @@ SUBORDINATE = "{name}:1700000000:65536\n"
 
 
 @pytest.fixture
-def subordinate(ordinary_user: OrdinaryUser) -> OrdinaryUser:
-    """The session's ordinary user, with subordinate ids."""
-    for table in (Path("/etc/subuid"), Path("/etc/subgid")):
-        text = table.read_text() if table.exists() else ""
-        if ordinary_user.name not in text:
-            table.write_text(text + SUBORDINATE.format(name=ordinary_user.name))
-    return ordinary_user
+def subordinate(ordinary_user: OrdinaryUser) -> Iterator[OrdinaryUser]:
+    """The session's ordinary user, with subordinate ids for the time of a test."""
+    tables = (Path("/etc/subuid"), Path("/etc/subgid"))
+    line = SUBORDINATE.format(name=ordinary_user.name)
+    for table in tables:
+        with table.open("a") as stream:
+            stream.write(line)
+    yield ordinary_user
+    for table in tables:
+        table.write_text(table.read_text().replace(line, ""))
+
+
+def own(user: OrdinaryUser, top: Path) -> None:
+    """Give a user a directory and all in it."""
+    for path in (top, *top.rglob("*")):
+        os.chown(path, user.uid, user.gid, follow_symlinks=False)
 
 
 def test_an_ordinary_user_builds_the_same_commit(
@@ -35,9 +45,8 @@ def test_an_ordinary_user_builds_the_same_commit(
     assert in_lab.store is not None
     store = subordinate.home / ".local/share/dolmen"
     shutil.copytree(in_lab.store / "debs", store / "debs")
-    shutil.copytree(lab.directory / "one", dolmen.directory, dirs_exist_ok=True)
-    for path in (subordinate.home, *subordinate.home.rglob("*")):
-        os.chown(path, subordinate.uid, subordinate.gid, follow_symlinks=False)
+    lab.copy_first(dolmen.directory)
+    own(subordinate, subordinate.home)
     made = dolmen.json("system", "build", timeout=3000)
     assert made["commit"] == lab.first
 
@@ -45,20 +54,18 @@ def test_an_ordinary_user_builds_the_same_commit(
 def test_an_ordinary_user_without_subordinate_ids_is_told(
     lab: Lab, in_lab: Dolmen, ordinary_user: OrdinaryUser
 ) -> None:
-    if any(ordinary_user.name in Path(p).read_text() for p in ("/etc/subuid", "/etc/subgid")):
-        pytest.skip("the user has them from another test")
     dolmen = in_lab.as_user(ordinary_user)
-    shutil.copytree(lab.directory / "one", dolmen.directory, dirs_exist_ok=True)
-    for path in (dolmen.directory, *dolmen.directory.rglob("*")):
-        os.chown(path, ordinary_user.uid, ordinary_user.gid, follow_symlinks=False)
+    # Not the store of the test above, which has the image already.
+    dolmen = replace(dolmen, store=dolmen.directory / "store")
+    lab.copy_first(dolmen.directory)
+    own(ordinary_user, dolmen.directory)
     refused = dolmen("system", "build", "--json", timeout=600)
     assert refused.returncode == 8
     assert b"no-subordinate-ids" in refused.stdout + refused.stderr
 
 
 def test_one_more_package_shifts_no_number(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> None:
-    directory = tmp_path / "machine"
-    shutil.copytree(lab.directory / "one", directory)
+    directory = lab.copy_first(tmp_path / "machine")
     before = parse_lock((directory / "dolmen.lock").read_text())
     dolmen = replace(in_lab, directory=directory)
     # Configured before the others that make users, by its name.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -131,10 +130,9 @@ def test_a_volatile_machine_forgets_all_but_what_is_kept(
 def test_one_lock_makes_one_image_and_one_disk(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> None:
     assert in_lab.store is not None
     store = tmp_path / "store"
-    shutil.copytree(in_lab.store / "debs", store / "debs", copy_function=os.link)
+    shutil.copytree(in_lab.store / "debs", store / "debs")
     other = replace(in_lab, store=store)
-    place = tmp_path / "one"
-    shutil.copytree(lab.directory / "one", place)
+    place = lab.copy_first(tmp_path / "one")
     assert other.json("system", "build", cwd=place, timeout=1800)["commit"] == lab.first
     other.ok("system", "image", "-o", tmp_path / "disk.raw", cwd=place, timeout=900)
     with (tmp_path / "disk.raw").open("rb") as again, lab.disk.open("rb") as before:
