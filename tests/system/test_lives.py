@@ -1,4 +1,4 @@
-"""What else may happen to machines: firmware, choices, broken systems, layers, forgetting."""
+"""What else may happen to machines: firmware, choices, broken systems, forgetting."""
 
 from __future__ import annotations
 
@@ -60,22 +60,6 @@ def test_a_system_that_does_not_start_is_given_up(
     upgraded(lab, machine)
     machine.reboot()
     assert roles(machine)["booted"] == lab.second
-    machine.power_off()
-
-
-def test_a_layered_package_survives_an_upgrade(lab: Lab, start: Start) -> None:
-    machine = start(network=True, memory=2048)
-    machine.wait()
-    machine.connect()
-    machine.run("dolmen system install sl", 1800)
-    machine.reboot()
-    assert_healthy(machine)
-    assert "ii  sl" in machine.run("dpkg -l sl")
-    upgraded(lab, machine)
-    machine.reboot()
-    assert_healthy(machine)
-    assert machine.run("hello").startswith("Hello")
-    assert "ii  sl" in machine.run("dpkg -l sl")
     machine.power_off()
 
 

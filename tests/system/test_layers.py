@@ -1,0 +1,264 @@
+"""What an administrator does to a running machine: layers, other versions, kernel arguments, a
+/usr that can be written to, and images that are built there.
+
+The machine has no name server, only a proxy; the way to it is the one of the manual (a line of
+/etc/environment), so commands run in a login.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dolmen.model import parse_lock
+from tests.lib.command import Dolmen
+from tests.lib.machines import Machine, Moment
+from tests.lib.proxies import Proxy, debs_of, forwarding
+from tests.system.conftest import Resume
+from tests.system.lab import HOST, Lab
+from tests.system.ways import assert_healthy, rebase, roles, status
+
+pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
+
+#: Small packages that the image lacks: the second image has one of them as its own, so that the
+#: packages of both with these layers are the same, and are configured once.
+LAYER, BOTH = "sl", "hello"
+FILE = "/usr/games/sl"
+#: One of the image's, not essential and not in its initramfs, whose version in the suite is older
+#: than the one of the security archive.
+OTHER = "libssh2-1"
+#: Conflicts with dracut, which every image has.
+CONFLICTING = "initramfs-tools"
+SHARE = "/usr/share/dolmen"
+
+
+@pytest.fixture(scope="module")
+def proxy(lab: Lab, in_lab: Dolmen) -> Iterator[Proxy]:
+    """The way to the archive; what the lab's store has is not fetched."""
+    assert in_lab.store is not None
+    known: dict[str, Path] = {}
+    for name in ("one", "two"):
+        lock = parse_lock((lab.directory / name / "dolmen.lock").read_text())
+        known |= debs_of(lock, in_lab.store / "debs")
+    with forwarding(lab.directory / "proxy", known) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def layered(proxy: Proxy, ready: Moment, tmp_path_factory: pytest.TempPathFactory) -> Moment:
+    """A machine on which a first layer was laid over its image and waits to be started."""
+    machine = ready.resumed(tmp_path_factory.mktemp("layered"))
+    try:
+        line = f"http_proxy=http://{HOST}:{proxy.port}\\nno_proxy={HOST}\\n"
+        machine.run(f"printf '{line}' >>/etc/environment")
+        said = login(machine, f"dolmen system install {LAYER} {BOTH} --json-events 2>&1", 1800)
+        lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        seconds = {
+            one["phase"]: one["seconds"] for one in lines if one.get("event") == "PhaseFinished"
+        }
+        print("the first layer:", seconds, flush=True)
+        assert {"fetch", "configure", "deploy"} <= seconds.keys()
+        # All else is taken from the image.
+        assert "initramfs" not in seconds
+        names = [uri.rpartition("/")[2] for uri in proxy.asked if uri.endswith(".deb")]
+        assert {name.partition("_")[0] for name in names} == {LAYER, BOTH}
+        return machine.kept()
+    finally:
+        machine.kill()
+
+
+def login(machine: Machine, command: str, timeout: float = 300) -> str:
+    """What root's login shell prints."""
+    return machine.run(f"su - -c {shlex.quote(command)}", timeout)
+
+
+def answer(machine: Machine, command: str, timeout: float = 300) -> Any:
+    """What a command of the system says to programs."""
+    return json.loads(login(machine, f"dolmen system {command} --json", timeout).splitlines()[-1])
+
+
+def refused(machine: Machine, command: str) -> tuple[int, str]:
+    """Exit code and reason of a command that was refused, after which all is as it was."""
+    before = status(machine)
+    done = machine.try_run(f"su - -c {shlex.quote(f'dolmen system {command} --json')}", 600)
+    assert done.code, done.out
+    assert status(machine) == before
+    return done.code, json.loads(done.out.splitlines()[-1])["error"]["reason"]
+
+
+def version(machine: Machine, package: str, root: str = "") -> str:
+    """The version of a package, as dpkg has it."""
+    admin = f"--admindir={root}/usr/lib/sysimage/dpkg" if root else ""
+    return machine.run(f"dpkg-query {admin} -W -f '${{Version}}' {package}")
+
+
+def arguments(machine: Machine) -> list[str]:
+    """The kernel's."""
+    return machine.run("cat /proc/cmdline").split()
+
+
+def assert_layer(machine: Machine) -> None:
+    """The layered packages are there."""
+    for package in (LAYER, BOTH):
+        assert f"ii  {package}" in machine.run(f"dpkg -l {package}")
+        assert machine.run(f"dpkg -V {package}") == ""
+    machine.run(f"test -x {FILE}")
+    assert machine.run("hello").startswith("Hello")
+
+
+def test_a_layer_is_what_the_same_manifest_gives_elsewhere(
+    lab: Lab, in_lab: Dolmen, layered: Moment, resume: Resume, tmp_path: Path
+) -> None:
+    machine = resume(layered)
+    pending, booted = status(machine)["deployments"]
+    assert (pending["role"], pending["staged"], pending["base"]) == ("pending", True, lab.first)
+    assert pending["layers"]["install"] == [LAYER, BOTH]
+    assert f"layered: {LAYER}, {BOTH}" in login(machine, "dolmen system status")
+    assert booted["commit"] == lab.first
+    share = f"{pending['path']}{SHARE}"
+    for name in machine.run(f"cd {share} && find . -type f").split():
+        path = tmp_path / "again" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(machine.run(f"base64 {share}/{name}")))
+    again = in_lab.json("system", "build", cwd=tmp_path / "again", timeout=900)
+    assert again["commit"] == pending["commit"]
+
+
+def test_a_layer_is_there_at_once_survives_an_upgrade_and_goes(
+    lab: Lab, layered: Moment, resume: Resume
+) -> None:
+    machine = resume(layered)
+    assert refused(machine, f"install {CONFLICTING}") == (4, "unsatisfiable")
+    assert machine.try_run(f"test -e {FILE}").code == 1
+    shown = answer(machine, "apply-live")
+    assert [one["name"] for one in shown["packages"]] == sorted((LAYER, BOTH))
+    assert_layer(machine)
+    machine.run("touch /usr/note")
+    # Over the layer, and with it.
+    assert answer(machine, "kargs --append=dolmen.test=1")["staged"]
+    assert "dolmen.test=1" not in arguments(machine)
+    machine.reboot()
+    assert_healthy(machine)
+    assert_layer(machine)
+    assert machine.try_run("test -e /usr/note").code == 1
+    assert machine.try_run("touch /usr/note").code == 1
+    assert "dolmen.test=1" in arguments(machine)
+
+    with lab.served() as url:
+        login(machine, rebase(url), 1800)
+        machine.reboot()
+        assert_healthy(machine)
+        assert_layer(machine)
+        assert machine.run("cat /etc/dolmen-test.conf").strip() == "two"
+        booted = status(machine)["deployments"][0]
+        assert (booted["base"], booted["layers"]["install"]) == (lab.second, [LAYER, BOTH])
+        assert "dolmen.test=1" in arguments(machine)
+
+        answer(machine, f"remove {LAYER} {BOTH}", 900)
+    machine.send("su - -c 'dolmen system kargs --delete=dolmen.test=1 --reboot'")
+    machine.wait()
+    assert_healthy(machine)
+    assert roles(machine)["booted"] == lab.second
+    assert machine.try_run(f"test -e {FILE}").code == 1
+    assert machine.try_run(f"dpkg -s {LAYER}").code == 1
+    assert machine.run("hello").startswith("Hello")
+    assert "dolmen.test=1" not in arguments(machine)
+    machine.power_off()
+
+
+def test_another_version_of_a_package_and_back(layered: Moment, resume: Resume) -> None:
+    machine = resume(layered)
+    before = roles(machine)["pending"]
+    there = version(machine, OTHER)
+    answer(machine, f"override {OTHER}/bookworm", 1200)
+    pending = status(machine)["deployments"][0]
+    assert pending["layers"]["override"] == [f"{OTHER}/bookworm"]
+    older = version(machine, OTHER, pending["path"])
+    assert older != there
+    assert f"overridden: {OTHER}/bookworm" in login(machine, "dolmen system status")
+    changes = {one["name"]: one for one in answer(machine, "diff")["packages"]}
+    assert set(changes) == {LAYER, BOTH, OTHER}
+    assert (changes[OTHER]["before"], changes[OTHER]["after"]) == (there, older)
+    # What is replaced may be in use.
+    assert refused(machine, "apply-live") == (12, "not-live")
+    assert refused(machine, f"override {OTHER}") == (12, "no-version")
+    answer(machine, f"override --reset {OTHER}", 900)
+    assert roles(machine)["pending"] == before
+
+
+def test_usr_is_unlocked_and_deployments_are_pinned(ready: Moment, resume: Resume) -> None:
+    machine = resume(ready)
+    assert machine.try_run("touch /usr/note").code == 1
+    answer(machine, "pin booted")
+    answer(machine, "unlock --hotfix")
+    machine.run("touch /usr/note")
+    assert refused(machine, "unlock") == (12, "unlocked")
+    machine.reboot()
+    assert_healthy(machine)
+    # It lasts, until there is another deployment.
+    machine.run("test -e /usr/note && touch /usr/another")
+    booted = status(machine)["deployments"][0]
+    assert (booted["role"], booted["unlocked"]) == ("booted", "hotfix")
+
+    machine.send("su - -c 'dolmen system kargs --append=dolmen.test=1 --reboot'")
+    machine.wait()
+    assert_healthy(machine)
+    assert "dolmen.test=1" in arguments(machine)
+    assert machine.try_run("test -e /usr/note").code == 1
+    before = status(machine)["deployments"]
+    assert {one["commit"] for one in before} == {booted["commit"]}
+    assert sum(one["pinned"] for one in before) == 1
+    # What is not pinned goes; the pinned one when it is no longer.
+    answer(machine, "cleanup --rollback --kept")
+    after = status(machine)["deployments"]
+    assert after[0]["role"] == "booted"
+    assert [one["pinned"] for one in after] == [False, True]
+    assert refused(machine, "cleanup 1") == (12, "deployment-pinned")
+    answer(machine, "pin --off 1")
+    answer(machine, "cleanup 1")
+    assert [one["role"] for one in status(machine)["deployments"]] == ["booted"]
+    assert len(machine.run("ls /boot/loader/entries").split()) == 1
+    machine.power_off()
+
+
+def test_images_are_built_on_the_machine(layered: Moment, resume: Resume) -> None:
+    machine = resume(layered)
+    share = f"{status(machine)['deployments'][0]['path']}{SHARE}"
+    machine.run(f"mkdir -p /etc/dolmen && cp -r {share}/. /etc/dolmen")
+    answer(machine, "cleanup --pending")
+    # From here on upgrades come by themselves, but for the waiting.
+    edit(machine, "[system.update]", '[system.update]\nautomatic = "stage"')
+    edit(machine, 'text = "one', 'text = "built here')
+    login(machine, "dolmen -C /etc/dolmen lock && dolmen system deploy /etc/dolmen", 1800)
+    pending = status(machine)["deployments"][0]
+    assert pending["origin"]["dolmen"]["directory"] == "/etc/dolmen"
+    machine.reboot()
+    assert_healthy(machine)
+    assert roles(machine)["booted"] == pending["commit"]
+    assert machine.run("cat /etc/dolmen-test.conf").strip() == "built here"
+    assert_layer(machine)
+
+    edit(machine, 'text = "built here', 'text = "built again')
+    machine.run("systemctl start dolmen-upgrade.service", 1800)
+    found = status(machine)["deployments"][0]
+    assert found["staged"]
+    assert machine.run(f"cat {found['path']}/usr/etc/dolmen-test.conf").strip() == "built again"
+    assert found["origin"]["dolmen"]["directory"] == "/etc/dolmen"
+
+
+def edit(machine: Machine, before: str, after: str) -> None:
+    """Change the manifest of the machine."""
+    program = (
+        "import pathlib, sys\n"
+        "path = pathlib.Path('/etc/dolmen/dolmen.toml')\n"
+        "text = path.read_text()\n"
+        "assert text.count(sys.argv[1]) == 1, text\n"
+        "path.write_text(text.replace(*sys.argv[1:]))\n"
+    )
+    machine.run(shlex.join(["python3", "-c", program, before, after]))
