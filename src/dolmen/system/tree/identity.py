@@ -15,6 +15,7 @@ SECRETS = (
     ("etc/ssh/ssh_host_*", "host keys: every machine makes its own"),
     ("etc/ssl/private/ssl-cert-snakeoil.key", "a key"),
     ("etc/bind/rndc.key", "a key"),
+    ("etc/ldap/slapd.d", "a random password's hash, and the time"),
     ("etc/machine-id", "made on first start"),
     ("var/lib/dbus/machine-id", "made on first start"),
     ("var/lib/systemd/random-seed", "random"),

@@ -77,7 +77,7 @@ RULES: tuple[Rule, ...] = (
     Rule("var/lib/postgresql/*/*", "remade", "a database: dolmen-first-start.service"),
     Rule("var/lib/postgresql/**", "seed", "a package's state"),
     Rule("var/lib/redis/**", "seed", "a package's state"),
-    Rule("var/lib/ldap/**", "seed", "a database that the package has made"),
+    Rule("var/lib/ldap/**", "remade", "a database: dolmen-first-start.service"),
     Rule("var/lib/samba/**", "seed", "a package's state"),
     Rule("var/lib/nfs/**", "seed", "state files that must exist"),
     Rule("var/lib/unbound/**", "seed", "the root's trust anchor"),
