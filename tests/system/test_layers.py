@@ -66,8 +66,9 @@ def layered(proxy: Proxy, ready: Moment, tmp_path_factory: pytest.TempPathFactor
         assert {"fetch", "configure", "deploy"} <= seconds.keys()
         # All else is taken from the image.
         assert "initramfs" not in seconds
-        names = [uri.rpartition("/")[2] for uri in proxy.asked if uri.endswith(".deb")]
-        assert {name.partition("_")[0] for name in names} == {LAYER, BOTH}
+        names = {uri.rpartition("/")[2].partition("_")[0] for uri in proxy.asked if ".deb" in uri}
+        assert {LAYER, BOTH} <= names
+        assert len(names) < 10, names
         return machine.kept()
     finally:
         machine.kill()
