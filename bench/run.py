@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench import history, report, systems
@@ -37,7 +38,10 @@ def arguments() -> argparse.Namespace:
 
 
 #: Names that stand for several rows, measured on one file system.
-GROUPS = {"store": history.measure, "systems": systems.measure}
+GROUPS: dict[str, Callable[[Setting], Iterable[tuple[str, Result]]]] = {
+    "store": lambda setting: history.measure(setting).items(),
+    "systems": systems.measure,
+}
 
 
 def measured(name: str, setting: Setting) -> Result:
@@ -78,11 +82,10 @@ def main() -> int:
             )
             for name in names:
                 if name in GROUPS:
-                    found = GROUPS[name](setting)
-                    results |= found
-                    for row, result in found.items():
+                    for row, result in GROUPS[name](setting):
+                        results[row] = result
                         print(report.summary(row, result), flush=True)
-                    keep(kept, results)
+                        keep(kept, results)
                     continue
                 results[name] = measured(name, setting)
                 print(report.summary(name, results[name]), flush=True)

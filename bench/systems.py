@@ -80,10 +80,10 @@ class _Server:
             self._server.server_close()
 
 
-def measure(setting: Setting) -> dict[str, Result]:
-    """All rows, on one file system."""
+def measure(setting: Setting) -> Iterator[tuple[str, Result]]:
+    """All rows, on one file system, each when it is known."""
     with fresh_filesystem(setting.filesystem) as root:
-        return _Machine(Place(setting, root)).measure()
+        yield from _Machine(Place(setting, root)).measure()
 
 
 class _Machine:
@@ -96,9 +96,10 @@ class _Machine:
         self.archive = place.root / "www"
         self.signing = ("--sign=bench@dolmen.test", f"--gpg-homedir={place.root / 'keys'}")
         self.server = _Server(self.archive)
+        #: Runs of the last upgrade that was measured, without a delta.
+        self.upgraded: list[Sample] = []
 
-    def measure(self) -> dict[str, Result]:
-        found: dict[str, Result] = {}
+    def measure(self) -> Iterator[tuple[str, Result]]:
         self.archive.mkdir()
         with self.server.serving() as url:
             self.make_keys()
@@ -111,13 +112,12 @@ class _Machine:
                 after = self.declare(name.replace(" ", "-"), url, None, text)
                 for delta in (False, True):
                     row = f"system upgrade, {name}{', delta' if delta else ''}"
-                    found[row] = self.upgrade(released, after, delta=delta)
-            found["system upgrade, apt"] = self.apt_upgrade(released, after)
-            found["system deploy"] = self.deploy()
-            found["system rollback"] = self.rollback()
-            found["system room, arguments"] = self.room_of_arguments()
-            found["system room, images"] = self.room_of_images(url)
-        return found
+                    yield row, self.upgrade(released, after, delta=delta)
+            yield "system deploy", self.deploy()
+            yield "system rollback", self.rollback()
+            yield "system room, arguments", self.room_of_arguments()
+            yield "system room, images", self.room_of_images(url)
+            yield "system upgrade, apt", self.apt_upgrade(released)
 
     def make_keys(self) -> None:
         (self.root / "keys").mkdir(mode=0o700)
@@ -182,11 +182,14 @@ class _Machine:
             shutil.rmtree(debs)
         shutil.rmtree(self.server.directory)
         self.server.directory, self.sysroot = first, kept
+        if not delta:
+            self.upgraded = result.dolmen
         return result
 
-    def apt_upgrade(self, before: Path, after: Path) -> Result:
+    def apt_upgrade(self, before: Path) -> Result:
         """The same by apt in a chroot of the same packages, download and scripts; once."""
-        result = Result("an upgrade over HTTP, whole", "", peer_name="apt-get dist-upgrade")
+        title = "an upgrade of packages and kernel over HTTP"
+        result = Result(title, "", self.upgraded, peer_name="apt-get dist-upgrade")
         suite = self.place.setting.suite
         sources = [_stanza(one, {suite}, deb822=True) for one in default_sources(suite)]
         lock = parse_lock((before / "dolmen.lock").read_text())
