@@ -138,7 +138,7 @@ def test_a_layer_is_there_at_once_survives_an_upgrade_and_goes(
     assert refused(machine, f"install {CONFLICTING}") == (4, "unsatisfiable")
     assert machine.try_run(f"test -e {FILE}").code == 1
     shown = answer(machine, "apply-live")
-    assert [one["name"] for one in shown["packages"]] == sorted((LAYER, BOTH))
+    assert {LAYER, BOTH} <= {one["name"] for one in shown["packages"]}
     assert_layer(machine)
     machine.run("touch /usr/note")
     # Over the layer, and with it.
@@ -184,7 +184,8 @@ def test_another_version_of_a_package_and_back(layered: Moment, resume: Resume) 
     assert older != there
     assert f"overridden: {OTHER}/bookworm" in login(machine, "dolmen system status")
     changes = {one["name"]: one for one in answer(machine, "diff")["packages"]}
-    assert set(changes) == {LAYER, BOTH, OTHER}
+    assert {LAYER, BOTH, OTHER} <= changes.keys()
+    assert [name for name, one in changes.items() if one["direction"] != "added"] == [OTHER]
     assert (changes[OTHER]["before"], changes[OTHER]["after"]) == (there, older)
     # What is replaced may be in use.
     assert refused(machine, "apply-live") == (12, "not-live")
