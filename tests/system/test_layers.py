@@ -237,9 +237,9 @@ def test_images_are_built_on_the_machine(layered: Moment, resume: Resume) -> Non
     # From here on upgrades come by themselves, but for the waiting.
     edit(machine, "[system.update]", '[system.update]\nautomatic = "stage"')
     edit(machine, 'text = "one', 'text = "built here')
-    login(machine, "dolmen -C /etc/dolmen lock && dolmen system deploy /etc/dolmen", 1800)
+    answer(machine, "deploy /etc/dolmen", 1800)
     pending = status(machine)["deployments"][0]
-    assert pending["origin"]["dolmen"]["directory"] == "/etc/dolmen"
+    assert "from /etc/dolmen" in login(machine, "dolmen system status")
     machine.reboot()
     assert_healthy(machine)
     assert roles(machine)["booted"] == pending["commit"]

@@ -351,6 +351,7 @@ def test_a_remote_is_verified_and_a_timer_asks(store: Store) -> None:
         assert "gpg-verify=true" in text
         assert "gpgkeypath=/usr/share/dolmen/keys/origin.asc" in text
         assert work.has(f"{UNITS}/timers.target.wants/dolmen-upgrade.timer")
+        assert "EnvironmentFile=-/etc/environment" in work.text(f"{UNITS}/dolmen-upgrade.service")
 
 
 def test_every_rule_for_var_can_be_met() -> None:

@@ -76,9 +76,10 @@ def _lines(entry: Entry, found: Status, *, verbose: bool, colour: bool) -> Itera
     head = f"{mark} {one.index}  {text.sanitise(one.version)}"
     style = ("bold",) if mark != " " else ()
     yield f"{text.paint(head, *style, colour=colour)}  ({', '.join(notes)})"
-    refspec = one.origin.get("origin", {}).get("refspec", "")
+    place = one.origin.get("dolmen", {}).get("directory", "")
+    place = place or one.origin.get("origin", {}).get("refspec", "")
     kernel = f"kernel {one.metadata.kernel}" if one.metadata.kernel else ""
-    about = [text.count(entry.packages, "package"), kernel, f"from {refspec}" if refspec else ""]
+    about = [text.count(entry.packages, "package"), kernel, f"from {place}" if place else ""]
     yield text.sanitise(f"     {', '.join(word for word in about if word)}")
     yield text.sanitise(f"     commit {one.commit}")
     for word, given in (
