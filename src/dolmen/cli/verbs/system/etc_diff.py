@@ -49,10 +49,12 @@ def command(context: click.Context, patch: bool, conflicts: bool, paths: tuple[s
         }
     )
     lines = []
+    # What waits to be started has changed it, or what runs did, since the one before.
+    newer = found.against if found.pending else found.version
     for one in shown:
         line = f"{_LETTERS[one.change]} {text.sanitise(one.path)}"
         if one.is_conflict:
-            line += f"  (conflict: {_KEPT[one.image]} in {found.against or found.version}; "
+            line += f"  (conflict: {_KEPT[one.image]} in {newer}; "
             line += "yours stays)"
             line = text.paint(line, "yellow", colour=current.paints)
         lines.append(line)
