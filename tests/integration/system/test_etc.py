@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dolmen.support.errors import MachineError, UsageError
+from dolmen.support.events import Event, Notice
 from dolmen.system.machine import changes
 from dolmen.system.machine.deploying import deploy
 from dolmen.system.machine.etc import etc_difference, reset_etc
@@ -158,3 +159,22 @@ def test_the_commands(machine: Lab) -> None:
     said = machine.dolmen("diff")
     assert (said.json["before"]["version"], said.json["after"]["version"]) == ("12.1", "12.2")
     assert machine.dolmen("diff", "nothing").reason == "no-deployment"
+
+
+def test_other_numbers_of_accounts_are_told(lab: Lab) -> None:
+    def image(version: str, number: int, sequence: int) -> list[str]:
+        files = {
+            "usr/etc/passwd": f"root:x:0:0::/root:/bin/sh\nmessagebus:x:{number}:101::/:/bin/no\n",
+            "usr/etc/group": f"root:x:0:\n_ssh:x:{number + 6}:\nnew{version}:x:7:\n",
+        }
+        lab.image(version, sequence=sequence, files=files)
+        said: list[Event] = []
+        deploy(lab.sysroot(), REF, emit=said.append)
+        return [one.message for one in said if isinstance(one, Notice) and one.level == "warning"]
+
+    assert image("12.1", 100, 1) == []
+    assert image("12.2", 100, 2) == []
+    (told_of,) = image("13.1", 999, 3)
+    assert "user messagebus: 100 here, 999 in the image" in told_of
+    assert "group _ssh: 106 here, 1005 in the image" in told_of
+    assert "root" not in told_of

@@ -10,8 +10,9 @@ from dolmen.store.sysroot.commits import metadata
 from dolmen.support.clock import monotonic
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 from dolmen.system.boot.generating import settle
-from dolmen.system.machine import kargs, packages
+from dolmen.system.machine import accounts, kargs, packages
 from dolmen.system.machine.checking import check_metadata, check_objects, check_tree
+from dolmen.system.machine.etc import live_etc
 from dolmen.system.machine.memory import remember_sequence
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.roles import KEPT, pinned_by_user, retained
@@ -85,6 +86,8 @@ def switch(
                 kargs.declared_by(sysroot, commit),
             )
         made = sysroot.deploy(commit, origin=origin, arguments=arguments, keep=stay)
+        if current is not None:
+            accounts.tell(live_etc(sysroot, current), made.path / "usr/etc", emit)
         if not known:
             # Past the judgement, what is lower was asked for.
             remember_sequence(sysroot, judged.sequence)
