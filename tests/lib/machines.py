@@ -110,7 +110,7 @@ class Machine:
         *,
         firmware: str = "bios",
         memory: int = 1024,
-        processors: int = 2,
+        processors: int = 1,
         network: bool = False,
         extra: Sequence[str] = (),
     ) -> None:

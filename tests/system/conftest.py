@@ -47,7 +47,7 @@ def ready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Moment:
     """A started, healthy machine with a network: for tests whose subject is not the first start."""
     scratch = tmp_path_factory.mktemp("ready")
     place = machines.overlay(lab.disk, scratch / "disk.qcow2")
-    with Machine(place, scratch, network=True, processors=1) as machine:
+    with Machine(place, scratch, network=True) as machine:
         machine.wait()
         assert_healthy(machine)
         machine.connect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -75,3 +77,19 @@ def test_one_more_package_shifts_no_number(lab: Lab, in_lab: Dolmen, tmp_path: P
     assert set(before.users) < set(after.users)
     assert set(before.groups) < set(after.groups)
     assert "avahi" in dict(after.users)
+
+
+def test_one_lock_makes_one_image_and_one_disk(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> None:
+    assert in_lab.store is not None
+    store = tmp_path / "store"
+    shutil.copytree(in_lab.store / "debs", store / "debs")
+    other = replace(in_lab, store=store)
+    place = lab.copy_first(tmp_path / "one")
+    assert other.json("system", "build", cwd=place, timeout=1800)["commit"] == lab.first
+    other.ok("system", "image", "-o", tmp_path / "disk.raw", cwd=place, timeout=900)
+    with (tmp_path / "disk.raw").open("rb") as again, lab.disk.open("rb") as before:
+        assert digest(again) == digest(before)
+
+
+def digest(stream: io.BufferedReader) -> str:
+    return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -49,7 +49,8 @@ def test_a_machine_by_uefi_has_nothing_secret_of_another_and_its_whole_disk(
     assert one.try_run("test -d /sys/firmware/efi").code == 1
     first, small = identity(one), size_of_root(one)
     one.kill()
-    other = start(enlarged(lab.disk, tmp_path / "large.qcow2"), firmware="uefi")
+    disk = enlarged(lab.disk, tmp_path / "large.qcow2")
+    other = start(disk, firmware="uefi", processors=2)
     other.wait()
     assert_healthy(other)
     other.run("test -d /sys/firmware/efi")
