@@ -109,3 +109,16 @@ def test_a_store_keeps_what_it_has(tree: Tree, store_dir: Path) -> None:
 
 def test_the_program_of_an_image(tree: Tree) -> None:
     assert reusing.program(tree) == ourselves.running()
+
+
+def test_an_image_of_which_only_parts_are_here(tree: Tree, store_dir: Path) -> None:
+    """An upgrade with layers fetches no more than `layers.PARTS`."""
+    objects = Path(tree.repository.objects)
+    for path in ("/usr/lib/modules", "/usr/lib/locale", "/usr/etc"):
+        name = tree.find(path).checksum
+        (objects / name[:2] / f"{name[2:]}.dirtree").unlink()
+    store = Store.open(store_dir)
+    reusing.take_over(tree, LOCK, store)
+    own = own_bytecode.reference(LOCK, ourselves.running())
+    assert kept(store, own) == {OWN: MADE}
+    assert store.resolve(f"initramfs/{KEY}") is None

@@ -66,9 +66,9 @@ def take_over(tree: Tree, lock: Lock, store: Store) -> None:
 def _ready(tree: Tree, lock: Lock, store: Store) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     """References of what the store lacks, with the files that belong there."""
     key = _text(tree, initramfs.KEY).strip()
-    kernel = next(_children(tree, MODULES), None)
+    kernel = _kernel(tree)
     if key and kernel is not None and store.resolve(f"initramfs/{key}") is None:
-        yield f"initramfs/{key}", _file(tree, f"{kernel.path}/{initramfs.NAME}", initramfs.NAME)
+        yield f"initramfs/{key}", _file(tree, f"{kernel}/{initramfs.NAME}", initramfs.NAME)
     ref = locales.reference(lock, _text(tree, "usr/etc/locale.gen").splitlines())
     if store.resolve(ref) is None:
         yield ref, _file(tree, locales.ARCHIVE, locales.NAME)
@@ -137,10 +137,10 @@ def _below(tree: Tree, path: str) -> Iterator[Entry]:
             raise
 
 
-def _children(tree: Tree, path: str) -> Iterator[Entry]:
-    found = _find(tree, path)
-    if found is not None and found.is_directory:
-        yield from tree.children(found)
+def _kernel(tree: Tree) -> str | None:
+    """The directory of the image's kernel."""
+    depth = MODULES.count("/") + 2
+    return next((e.path for e in _below(tree, MODULES) if e.path.count("/") == depth), None)
 
 
 def _find(tree: Tree, path: str) -> Entry | None:
