@@ -10,18 +10,22 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dolmen.model import parse_lock
+from tests.lib import sysroots
 from tests.lib.command import Dolmen
 from tests.lib.machines import Machine, Moment
 from tests.lib.proxies import Proxy, debs_of, forwarding
 from tests.system.conftest import Resume
-from tests.system.lab import HOST, Lab
+from tests.system.lab import HOST, REF, Lab
 from tests.system.ways import assert_healthy, rebase, roles, status
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
@@ -113,6 +117,48 @@ def assert_layer(machine: Machine) -> None:
     assert machine.run("hello").startswith("Hello")
 
 
+def built_elsewhere(lab: Lab, in_lab: Dolmen, directory: Path) -> str:
+    """The commit of what a directory declares, built on this host by the image's own Dolmen."""
+    assert in_lab.store is not None
+    source = directory.with_name("image")
+    argv = ["ostree", f"--repo={in_lab.store / 'repo'}", "checkout", "--user-mode", "-C"]
+    argv += ["--subpath=/usr/lib/python3/dist-packages", lab.first, str(source)]
+    subprocess.run(argv, check=True, timeout=120)
+    (source / "dolmen/data/front.sh").chmod(0o755)
+    dolmen = replace(in_lab, source=source)
+    return str(dolmen.json("system", "build", cwd=directory, timeout=900)["commit"])
+
+
+def test_an_upgrade_with_a_layer_fetches_what_the_image_is_declared_to_be(
+    lab: Lab, in_lab: Dolmen, tmp_path: Path
+) -> None:
+    """On a sysroot that nobody runs; with this layer both images have the same packages."""
+    assert in_lab.store is not None
+    sysroot = sysroots.Lab(tmp_path)
+    sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
+
+    def system(*words: str) -> Any:
+        where = f"--sysroot={sysroot.path}"
+        return in_lab.json("system", *words, where, env=sysroots.ENVIRONMENT, timeout=900)
+
+    system("deploy", lab.first, "--os=debian")
+    laid = system("install", BOTH)
+    assert [one["name"] for one in laid["packages"]] == [BOTH]
+    share = Path(laid["deployment"]["path"]) / SHARE.lstrip("/")
+    shutil.copytree(share, tmp_path / "again")
+    assert built_elsewhere(lab, in_lab, tmp_path / "again") == laid["deployment"]["commit"]
+
+    with lab.served() as url:
+        here = url.replace(HOST, "127.0.0.1")
+        moved = system("rebase", here, REF, f"--key={lab.directory / 'key.gpg'}")
+        assert moved["deployment"]["base"] == lab.second
+        assert moved["fetched"] < 1 << 20
+        assert system("status")["deployments"][0]["layers"]["install"] == [BOTH]
+        # Without the layer the image itself is needed, all of it.
+        system("remove", BOTH)
+    assert system("status")["deployments"][0]["commit"] == lab.second
+
+
 def test_a_layer_is_what_the_same_manifest_gives_elsewhere(
     lab: Lab, in_lab: Dolmen, layered: Moment, resume: Resume, tmp_path: Path
 ) -> None:
@@ -127,8 +173,7 @@ def test_a_layer_is_what_the_same_manifest_gives_elsewhere(
         path = tmp_path / "again" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(machine.run(f"base64 {share}/{name}")))
-    again = in_lab.json("system", "build", cwd=tmp_path / "again", timeout=900)
-    assert again["commit"] == pending["commit"]
+    assert built_elsewhere(lab, in_lab, tmp_path / "again") == pending["commit"]
 
 
 def test_a_layer_is_there_at_once_survives_an_upgrade_and_goes(
