@@ -222,8 +222,8 @@ class _Machine:
         )
         for _ in range(self.place.setting.repeat):
             result.dolmen.append(self.system("deploy", f"dolmen:{_REF}"))
-            argv = ["ostree", "admin", "deploy", f"--sysroot={self.sysroot}", f"dolmen:{_REF}"]
-            result.peer.append(self.place.run(argv, self.root))
+            argv = ["ostree", "admin", "deploy", f"--sysroot={self.sysroot}", "--os=debian"]
+            result.peer.append(self.place.run([*argv, f"dolmen:{_REF}"], self.root))
         return result
 
     def rollback(self) -> Result:
