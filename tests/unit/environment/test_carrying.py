@@ -127,15 +127,15 @@ def test_a_commit_of_the_same_and_one_on_top(world: World) -> None:
 
 def test_a_branch_of_something_else_gets_the_image_first(world: World) -> None:
     world.trial()
-    world.commit(branch="a")
+    world.commit(branch="topic")
     world.backend.universe["jq"] = "2.0"
     from dolmen.environment import update
 
     update(world.environment, backend=world.backend, command="update")
     world.environment.state.joinpath("trials").rename(world.environment.directory / "away")
     other = world.trial()
-    done = world.commit(branch="a")
-    found = [c.content for c in revisions.log(world.history, "a")]
+    done = world.commit(branch="topic")
+    found = [c.content for c in revisions.log(world.history, "topic")]
     assert len(found) == 4
     assert found[1] == other.image
     assert (
