@@ -74,6 +74,19 @@ def test_a_second_commit_of_the_same(history: History, tree: Path) -> None:
     assert revisions.load(history, whole.checksum).tree == revisions.load(history, one).tree
 
 
+def test_a_branch_may_be_called_as_a_commit_begins(history: History, tree: Path) -> None:
+    one = put(history, tree)
+    short = one[:2]
+    assert revisions.resolve(history, short) == one
+    (tree / "same").write_text("other")
+    first = commit(history, Wish([Source("dir", str(tree))], branch=short))
+    assert first.parent is None
+    assert revisions.resolve(history, short) == first.checksum != one
+    (tree / "same").write_text("another")
+    second = commit(history, Wish([Source("dir", str(tree))], branch=short))
+    assert second.parent == first.checksum
+
+
 def test_owners_modes_and_what_is_left_out(history: History, tree: Path) -> None:
     put(
         history,

@@ -13,6 +13,7 @@ from gi.repository import GLib, OSTree
 from dolmen.store.history.filling import fill
 from dolmen.store.history.repository import History, told
 from dolmen.store.history.revisions import load, metadata, resolve
+from dolmen.store.repo.refs import lookup
 from dolmen.support.clock import now
 from dolmen.support.errors import StoreError, UsageError
 
@@ -139,8 +140,7 @@ def _parent(history: History, wish: Wish) -> str | None:
         return resolve(history, wish.parent)
     if wish.branch is None:
         return None
-    found: str | None = history.repo.resolve_rev(wish.branch, True)[1]
-    return found
+    return lookup(history.files, wish.branch)
 
 
 def _metadata(history: History, wish: Wish, parent: str | None, root: Any) -> Any:

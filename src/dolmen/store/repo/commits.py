@@ -189,6 +189,10 @@ def resolve(repository: Repository, revision: str) -> str:
 def _base(repository: Repository, word: str) -> str:
     if refs.is_checksum(word):
         return word
+    # libostree looks for checksums first: there the branch "a" is lost as soon as one begins so.
+    named = refs.lookup(repository, word)
+    if named is not None:
+        return named
     if len(word) < 64 and not word.strip("0123456789abcdef"):
         found = repository.commits(word)
         if len(found) > 1:
@@ -200,10 +204,7 @@ def _base(repository: Repository, word: str) -> str:
             )
         if found:
             return found[0]
-    named = refs.lookup(repository, word)
-    if named is None:
-        raise StoreError(f"Refspec '{word}' not found", reason="no-revision", hint=_HINT)
-    return named
+    raise StoreError(f"Refspec '{word}' not found", reason="no-revision", hint=_HINT)
 
 
 def _before(repository: Repository, checksum: str, steps: int, base: str) -> str:

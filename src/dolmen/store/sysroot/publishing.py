@@ -16,6 +16,7 @@ from gi.repository import GLib, OSTree
 from dolmen.store.history.pulling import pull_local
 from dolmen.store.history.repository import History, told
 from dolmen.store.history.signing import sign
+from dolmen.store.repo.refs import lookup
 from dolmen.support.errors import StoreError
 
 _BINDING = "ostree.ref-binding"
@@ -58,7 +59,7 @@ def publish(
         )
     pull_local(history, source, [commit], untrusted=True)
     with history.changing() as repo:
-        before = repo.resolve_rev(ref, True)[1]
+        before = lookup(history.files, ref)
         made = _bound(repo, commit, ref)
         if keys:
             sign(history, made, tuple(keys), home=homedir)
