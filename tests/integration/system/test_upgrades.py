@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,6 +194,17 @@ def test_a_server_that_is_gone_and_a_ref_that_never_was(world: World) -> None:
     world.refused(world.lab.dolmen("rebase", "debian/nothing"), "no-ref", 5)
     said = world.lab.dolmen("rebase", "http://127.0.0.1:9/repo", REF)
     world.refused(said, "remote-failed", 5)
+
+
+def test_the_same_image_from_elsewhere_from_now_on(world: World) -> None:
+    moved = world.served.with_name("moved")
+    shutil.copytree(world.served, moved)
+    said = world.lab.dolmen("rebase", f"{world.url.removesuffix('repo')}moved", REF)
+    assert (said.code, said.json["changed"]) == (0, False)
+    world.served.rename(world.served.with_name("gone"))
+    assert world.lab.dolmen("upgrade", "--check").code == 0
+    moved.rename(world.served)
+    assert world.lab.dolmen("upgrade", "--check").reason == "no-ref"
 
 
 def test_another_key_only_when_it_is_named(world: World, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from dolmen.system.machine.layers import PARTS, layers_in
 from dolmen.system.machine.offering import Offer, count, look
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.remote import Remote
+from dolmen.system.machine.roles import find
 from dolmen.system.machine.room import check_root_room
 from dolmen.system.machine.sources import keep_key, key_of, update_source, with_origin
 from dolmen.system.machine.switching import Outcome
@@ -108,6 +109,8 @@ def upgrade(
         image, offer = available.image, available.offer
         assert image is not None
         if offer is None:
+            if origin is not None and current is not None:
+                return Upgrade(_from_elsewhere(sysroot, current, origin), available)
             return Upgrade(Outcome(False, current), available)
         sysroot.prepare_cleanup()
         if not layers_in(new_origin):
@@ -184,6 +187,19 @@ def rebase(
             keep=keep,
             emit=emit,
         )
+
+
+def _from_elsewhere(
+    sysroot: Sysroot, current: Deployment, origin: dict[str, dict[str, str]]
+) -> Outcome:
+    """The image is the same: only what is recorded of where the next comes from changes."""
+    if origin == lasting(current):
+        return Outcome(False, current)
+    if current.staged:  # libostree has its origin where nothing can be changed any more
+        return put(sysroot, current.base or current.commit, origin=origin)
+    origin["libostree-transient"] = dict(current.origin.get("libostree-transient", {}))
+    sysroot.write_origin(current, {name: group for name, group in origin.items() if group})
+    return Outcome(False, find(sysroot.own(), current.name))
 
 
 def _look(
