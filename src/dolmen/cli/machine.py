@@ -177,10 +177,11 @@ def relay(change: Callable[[Layers], Layers], *, reboot: bool) -> None:
     from dolmen.system.machine.changes import required
     from dolmen.system.machine.layering_verbs import change_layers
     from dolmen.system.machine.layers import layers_of
+    from dolmen.system.machine.roles import next_started
 
     sysroot = opened()
     current = session()
-    wanted = change(layers_of(required(sysroot.merge_source())))
+    wanted = change(layers_of(required(next_started(sysroot))))
     outcome = change_layers(sysroot, wanted, store=current.store, emit=current.emit)
     show(outcome)
     if reboot:

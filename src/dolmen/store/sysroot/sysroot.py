@@ -137,12 +137,6 @@ class Sysroot:
         own = self.own()
         return next((one for one in own if one.booted), own[0] if own else None)
 
-    def merge_source(self) -> Deployment | None:
-        """Whose /etc a new deployment takes over: the pending one's, else the running one's."""
-        with told():
-            native = self._native.get_merge_deployment(self.osname)
-            return None if native is None else self._value(native)
-
     def boot_directory(self, deployment: Deployment) -> Path:
         """Where the deployment's kernel lies."""
         return self.path / f"boot/ostree/{deployment.osname}-{deployment.boot_checksum}"
@@ -207,6 +201,7 @@ class Sysroot:
         with _quiet():
             if text:
                 key.load_from_data(text, len(text.encode()), GLib.KeyFileFlags.NONE)
+            # Whose /etc is taken over: the running one's, also where another is started next.
             merge = self._native.get_merge_deployment(self.osname)
             make = self._native.stage_tree if self.booted else self._native.deploy_tree
             made = make(self.osname, commit, key, merge, list(arguments), None)

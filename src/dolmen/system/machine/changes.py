@@ -11,7 +11,7 @@ from dolmen.support.errors import MachineError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.machine import kargs, packages
 from dolmen.system.machine.layers import BASES
-from dolmen.system.machine.roles import find, pinned_by_user, roles
+from dolmen.system.machine.roles import find, next_started, pinned_by_user, roles
 from dolmen.system.machine.switching import Outcome, settled, switch
 
 
@@ -130,7 +130,7 @@ def change_arguments(
 ) -> Outcome:
     """A new deployment of what is started next, with other kernel arguments."""
     with sysroot.changing():
-        source = required(sysroot.merge_source())
+        source = required(next_started(sysroot))
         wanted = kargs.edited(source.arguments, append=append, delete=delete, replace=replace)
         if wanted == source.arguments:
             return Outcome(False, source)

@@ -16,7 +16,7 @@ from dolmen.system.machine.checking import check_metadata
 from dolmen.system.machine.declared import declared_update
 from dolmen.system.machine.kargs import edited
 from dolmen.system.machine.layers import Layers, layers_in, with_layers
-from dolmen.system.machine.roles import roles
+from dolmen.system.machine.roles import next_started, roles
 from dolmen.system.machine.sources import key_of, update_source
 from dolmen.system.machine.switching import Origin, Outcome, switch
 
@@ -43,7 +43,7 @@ def deploy(
     if not target:
         raise UsageError("no image is named", hint="dolmen system deploy --help")
     with sysroot.changing():
-        merge = sysroot.merge_source()
+        merge = next_started(sysroot)
         origin = lasting(merge) if merge is not None else {}
         own = origin.setdefault("dolmen", {})
         ref: str | None = None

@@ -13,6 +13,7 @@ from dolmen.support.events import Emit, ignore
 from dolmen.system.machine.changes import lasting, required
 from dolmen.system.machine.deploying import put
 from dolmen.system.machine.layers import Layers, layers_of
+from dolmen.system.machine.roles import next_started
 from dolmen.system.machine.switching import Outcome
 
 #: dracut reads its configuration as a shell script: assignments of plain words only.
@@ -93,7 +94,7 @@ def change_layers(
     Raises what `put` and `lay` do.
     """
     with sysroot.changing():
-        source = required(sysroot.merge_source())
+        source = required(next_started(sysroot))
         if wanted == layers_of(source):
             return Outcome(False, source)
         return put(

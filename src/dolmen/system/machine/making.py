@@ -15,6 +15,7 @@ from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import write_atomic
 from dolmen.system.machine.reusing import take_packages
+from dolmen.system.machine.roles import next_started
 
 
 def make_here(sysroot: Sysroot, path: Path, *, store: Path | None, emit: Emit = ignore) -> str:
@@ -78,7 +79,7 @@ def _make(
     from dolmen.system import building
 
     opened = Store.open(store)
-    current = sysroot.merge_source() or sysroot.current()
+    current = next_started(sysroot)
     if current is not None:
         take_packages(sysroot, current.commit, lock, opened, emit=emit)
     image = building.build(lock, _manifest(directory), directory, opened, emit=emit)

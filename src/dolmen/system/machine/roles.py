@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dolmen.store.sysroot import Deployment
+from dolmen.store.sysroot import Deployment, Sysroot
 from dolmen.support.errors import MachineError
+from dolmen.system.boot.state import read_state
 
 #: In an origin's group `dolmen`: this one is pinned by us, to keep more than libostree would.
 KEPT = "kept"
@@ -30,6 +31,13 @@ def roles(deployments: Sequence[Deployment]) -> dict[str, str]:
         else:
             found[one.name] = "kept"
     return found
+
+
+def next_started(sysroot: Sysroot) -> Deployment | None:
+    """What the machine starts next, which a change adds to: the first of the menu that was not
+    given up. It need not be what runs."""
+    failed = read_state(sysroot.path / "boot").failed
+    return next((one for one in sysroot.own() if one.name != failed), sysroot.current())
 
 
 def find(deployments: Sequence[Deployment], reference: str) -> Deployment:

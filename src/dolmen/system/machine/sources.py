@@ -15,11 +15,12 @@ from dolmen.store.sysroot import Deployment, Sysroot
 from dolmen.support.errors import MachineError
 from dolmen.support.files import write_atomic
 from dolmen.system.machine.declared import UpdateSource, declared_update
+from dolmen.system.machine.roles import next_started
 
 
 def update_source(sysroot: Sysroot, deployment: Deployment | None = None) -> UpdateSource:
     """Raises MachineError ("no-update-source") where nothing says."""
-    source = deployment or sysroot.merge_source() or sysroot.current()
+    source = deployment or next_started(sysroot)
     found = declared_update(sysroot, source)
     if source is not None:
         found = with_origin(sysroot, found, source.origin)

@@ -15,7 +15,7 @@ from dolmen.system.machine.checking import check_metadata, check_objects, check_
 from dolmen.system.machine.etc import live_etc
 from dolmen.system.machine.memory import remember_sequence
 from dolmen.system.machine.packages import PackageChange
-from dolmen.system.machine.roles import KEPT, pinned_by_user, retained
+from dolmen.system.machine.roles import KEPT, next_started, pinned_by_user, retained
 from dolmen.system.machine.room import check_root_room, make_boot_room
 
 Origin = Mapping[str, Mapping[str, str]]
@@ -66,7 +66,7 @@ def switch(
         kernel = check_tree(sysroot, commit)
         before = sysroot.deployments()
         current = sysroot.current()
-        merge = sysroot.merge_source()
+        merge = next_started(sysroot)
         stay = retained(
             [one for one in before if not one.staged],
             osname=sysroot.osname,

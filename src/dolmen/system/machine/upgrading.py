@@ -30,7 +30,7 @@ from dolmen.system.machine.layers import PARTS, layers_in
 from dolmen.system.machine.offering import Offer, count, look
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.remote import Remote
-from dolmen.system.machine.roles import find
+from dolmen.system.machine.roles import find, next_started
 from dolmen.system.machine.room import check_root_room
 from dolmen.system.machine.sources import keep_key, key_of, update_source, with_origin
 from dolmen.system.machine.switching import Outcome
@@ -75,7 +75,7 @@ def check(
     """
     with sysroot.changing():
         chosen = source or update_source(sysroot)
-        current = sysroot.merge_source() or sysroot.current()
+        current = next_started(sysroot)
         if chosen.directory is not None:
             return Available(chosen, current, None, True)
         trust(sysroot.repository, chosen.remote, chosen.url, key_of(chosen))
@@ -99,7 +99,7 @@ def upgrade(
     """
     with sysroot.changing():
         chosen = source or update_source(sysroot)
-        current = sysroot.merge_source() or sysroot.current()
+        current = next_started(sysroot)
         new_origin = origin or (lasting(current) if current is not None else {})
         if chosen.directory is not None:
             return _built(sysroot, chosen, new_origin, store, allow_downgrade, keep, emit)
@@ -166,7 +166,7 @@ def rebase(
     what `upgrade` does.
     """
     with sysroot.changing():
-        current = sysroot.merge_source() or sysroot.current()
+        current = next_started(sysroot)
         origin = lasting(current) if current is not None else {}
         own = origin.setdefault("dolmen", {})
         own.pop("directory", None)
@@ -235,7 +235,7 @@ def _built(
     from dolmen.system.machine.making import make_newest
 
     assert source.directory is not None
-    current = sysroot.merge_source() or sysroot.current()
+    current = next_started(sysroot)
     base = make_newest(sysroot, source.directory, store=store, emit=emit)
     available = Available(source, current, None, True)
     if current is not None and base in (current.commit, current.base):

@@ -29,6 +29,7 @@ def command(add: tuple[str, ...], delete: tuple[str, ...], clear: bool, reboot: 
     from dolmen.system.machine.changes import required
     from dolmen.system.machine.layering_verbs import configure_initramfs
     from dolmen.system.machine.layers import layers_of
+    from dolmen.system.machine.roles import next_started
 
     if add or delete or clear:
         machine.relay(
@@ -37,7 +38,7 @@ def command(add: tuple[str, ...], delete: tuple[str, ...], clear: bool, reboot: 
         )
         return
     sysroot = machine.opened()
-    found = required(sysroot.merge_source())
+    found = required(next_started(sysroot))
     size = 0
     for path in (found.path / "usr/lib/modules").glob("*/initramfs.img"):
         size = path.stat().st_size

@@ -27,10 +27,11 @@ def command(
     Later images keep what is changed here; what the manifest declares changes with the image.
     """
     from dolmen.system.machine.changes import change_arguments, required
+    from dolmen.system.machine.roles import next_started
 
     sysroot = machine.opened()
     if not (append or delete or replace):
-        found = required(sysroot.merge_source())
+        found = required(next_started(sysroot))
         current = session()
         current.answer({"arguments": found.arguments})
         current.say(text.sanitise(" ".join(found.arguments)))
