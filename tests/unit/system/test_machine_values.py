@@ -15,7 +15,7 @@ from dolmen.store.sysroot.deployment import (
 )
 from dolmen.support.errors import MachineError, UsageError
 from dolmen.system.machine.kargs import edited, merged
-from dolmen.system.machine.roles import find, retained, roles
+from dolmen.system.machine.roles import find, first_started, retained, roles
 
 
 def made(index: int, *flags: str, osname: str = "debian", kept: bool = False) -> Deployment:
@@ -104,3 +104,13 @@ def test_key_files_come_back() -> None:
     assert parse_keyfile(render_keyfile(groups)) == groups
     assert parse_keyfile("# c\n[a]\nb = c=d\nstray\n") == {"a": {"b": "c=d"}}
     assert render_keyfile({"empty": {}}) == ""
+
+
+def test_a_change_adds_to_what_is_started_next() -> None:
+    staged, running = made(0, "staged"), made(1, "booted")
+    assert first_started([staged, running], "") is staged
+    assert first_started([staged, running], running.name) is staged
+    # One that was given up is not started, nor built upon.
+    assert first_started([staged, running], staged.name) is running
+    assert first_started([running], running.name) is running
+    assert first_started([], "") is None

@@ -36,8 +36,13 @@ def roles(deployments: Sequence[Deployment]) -> dict[str, str]:
 def next_started(sysroot: Sysroot) -> Deployment | None:
     """What the machine starts next, which a change adds to: the first of the menu that was not
     given up. It need not be what runs."""
-    failed = read_state(sysroot.path / "boot").failed
-    return next((one for one in sysroot.own() if one.name != failed), sysroot.current())
+    return first_started(sysroot.own(), read_state(sysroot.path / "boot").failed)
+
+
+def first_started(deployments: Sequence[Deployment], failed: str) -> Deployment | None:
+    """The first in the order of the menu but the `failed` one; that one where there is no other."""
+    left = [one for one in deployments if one.name != failed]
+    return next(iter(left or deployments), None)
 
 
 def find(deployments: Sequence[Deployment], reference: str) -> Deployment:
