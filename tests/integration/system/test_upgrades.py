@@ -11,6 +11,7 @@ import pytest
 
 from dolmen.store.sysroot import Sysroot
 from dolmen.support.errors import StoreError
+from dolmen.system.boot.environment import block
 from tests.lib.archive import Server, Signer, serve
 from tests.lib.sysroots import REF, Lab, Said
 
@@ -106,6 +107,21 @@ def test_an_upgrade_takes_what_is_new(world: World) -> None:
     roles = [one["role"] for one in lab.dolmen("status").json["deployments"]]
     assert roles == ["default", "rollback"]
     assert lab.dolmen("upgrade").json["changed"] is False
+
+
+def test_an_image_that_was_given_up_is_not_taken_again(world: World) -> None:
+    lab = world.lab
+    commit = world.offer("12.2", 2)
+    assert lab.dolmen("upgrade").json["changed"]
+    # As GRUB leaves it when the tries are up.
+    environment = lab.path / "boot/grub/grubenv"
+    environment.parent.mkdir(parents=True)
+    environment.write_bytes(block({"dolmen_trial": f"{commit}.0", "dolmen_left": "0"}))
+    said = lab.dolmen("upgrade", "--check").json
+    assert (said["available"], said["given_up"]) == (False, True)
+    assert lab.dolmen("upgrade").json["changed"] is False
+    newer = world.offer("12.3", 3)
+    assert lab.dolmen("upgrade").json["deployment"]["commit"] == newer
 
 
 def test_a_delta_is_taken_where_there_is_one(world: World) -> None:

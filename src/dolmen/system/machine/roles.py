@@ -39,6 +39,12 @@ def next_started(sysroot: Sysroot) -> Deployment | None:
     return first_started(sysroot.own(), read_state(sysroot.path / "boot").failed)
 
 
+def given_up(sysroot: Sysroot) -> Deployment | None:
+    """The deployment that failed to start as often as it may."""
+    failed = read_state(sysroot.path / "boot").failed
+    return next((one for one in sysroot.own() if one.name == failed), None)
+
+
 def first_started(deployments: Sequence[Deployment], failed: str) -> Deployment | None:
     """The first in the order of the menu but the `failed` one; that one where there is no other."""
     left = [one for one in deployments if one.name != failed]

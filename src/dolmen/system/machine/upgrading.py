@@ -30,7 +30,7 @@ from dolmen.system.machine.layers import PARTS, layers_in
 from dolmen.system.machine.offering import Offer, count, look
 from dolmen.system.machine.packages import PackageChange
 from dolmen.system.machine.remote import Remote
-from dolmen.system.machine.roles import find, next_started
+from dolmen.system.machine.roles import find, given_up, next_started
 from dolmen.system.machine.room import check_root_room
 from dolmen.system.machine.sources import keep_key, key_of, update_source, with_origin
 from dolmen.system.machine.switching import Outcome
@@ -41,6 +41,7 @@ class Available:
     """What an upgrade would bring. `image` None: built here, so that nothing is known before.
 
     `newer`: whether there is something to take. `offer`: sizes; None where nothing is to be taken.
+    `failed`: the deployment of this very image that did not start and was given up.
     """
 
     source: UpdateSource
@@ -49,6 +50,7 @@ class Available:
     newer: bool
     offer: Offer | None = None
     changes: tuple[PackageChange, ...] = ()
+    failed: Deployment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,10 @@ def _look(
     check_ref(image, source.ref)
     if current is not None and image.commit in (current.commit, current.base):
         return Available(source, current, image, False)
+    failed = given_up(sysroot)
+    if failed is not None and image.commit in (failed.commit, failed.base):
+        # Taken by itself each night it would fail each night.
+        return Available(source, current, image, False, failed=failed)
     check_metadata(sysroot, image, ref=source.ref, allow_downgrade=allow_downgrade)
     if not counted:
         return Available(source, current, image, True)

@@ -68,6 +68,7 @@ def value_of(found: Available) -> dict[str, object]:
         "objects": found.offer.objects if found.offer else None,
         "delta": found.offer.delta if found.offer else None,
         "packages": found.changes,
+        "given_up": found.failed is not None,
     }
 
 
@@ -91,6 +92,15 @@ def _tell(found: Available) -> None:
     current = session()
     if found.image is None and found.newer:
         current.say(text.sanitise(f"Built here, from {found.source.directory}"))
+        return
+    if found.failed is not None:
+        name = found.failed.base[:12]
+        current.say(
+            text.sanitise(
+                f"Nothing to do: {found.failed.version} failed to start here and was given up "
+                f"(to try it again: dolmen system deploy {name})"
+            )
+        )
         return
     if not found.newer:
         version = found.current.version if found.current else ""
