@@ -1,4 +1,4 @@
-"""A whole system from its lock to a disk that boots, beside mmdebstrap and mkosi.
+"""A whole system from its lock to a disk that boots, beside mmdebstrap.
 
 mmdebstrap gets the very packages of the lock, with initramfs-tools where the lock has dracut, and
 makes its own initramfs with it; `mkfs.ext4 -d` then writes the tree to one file system. That has
@@ -8,7 +8,6 @@ checksum: what Dolmen does beyond the peer is in Dolmen's time.
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
@@ -63,19 +62,6 @@ def added(setting: Setting) -> Result:
     return result
 
 
-def mkosi(setting: Setting) -> Result:
-    """Beside Debian's mkosi, which makes a GPT disk with systemd-boot and dracut's initramfs."""
-    result = Result("cold: a system's disk image, beside mkosi", "2 times faster")
-    result.peer_name = "mkosi"
-    for _ in range(setting.repeat):
-        with fresh_filesystem(setting.filesystem) as root:
-            here = Place(setting, root)
-            result.dolmen.append(_both(here, _project(here, "system", SERVER)))
-        with fresh_filesystem(setting.filesystem) as root:
-            result.peer.append(_mkosi(Place(setting, root)))
-    return result
-
-
 def _again(setting: Setting, result: Result, wanted: list[tuple[str, ...]]) -> None:
     with fresh_filesystem(setting.filesystem) as root:
         here = Place(setting, root)
@@ -124,14 +110,3 @@ def _peer(here: Place, names: tuple[str, ...]) -> Sample:
         " && mkfs.ext4 -q -F -d tree plain.raw && sync plain.raw"
     )
     return here.run(["sh", "-c", script], here.root)
-
-
-def _mkosi(here: Place) -> Sample:
-    setting = here.setting
-    argv = ["mkosi", "--distribution=debian", f"--release={setting.suite}", "--bootable=yes"]
-    argv += [f"--mirror={setting.mirror.uri}", "--format=gpt_ext4", f"--root-size={_SIZE}"]
-    argv += [f"--package={name}" for name in SERVER]
-    argv += [f"--output={here.root / 'mkosi.raw'}", "--hostname=debian", "build"]
-    sample = here.run(argv, here.root)
-    os.sync()
-    return sample

@@ -19,21 +19,20 @@ import hashlib
 import lzma
 import re
 import shutil
-import ssl
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dolmen.model import Source
 from tests.lib.debs import control_fields
+from tests.lib.serving import answering
 
 ARCHITECTURE = "amd64"
 
@@ -331,14 +330,6 @@ class Handler(BaseHTTPRequestHandler):
         """Tests look at `Server.requests`."""
 
 
-class _Threads(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def handle_error(self, *_args: object) -> None:
-        """A client that hangs up is part of the tests."""
-
-
 @contextlib.contextmanager
 def serve(root: Path, *, certificate: Path | None = None) -> Iterator[Server]:
     """Serve a directory on a free port of 127.0.0.1 until the block ends.
@@ -348,20 +339,10 @@ def serve(root: Path, *, certificate: Path | None = None) -> Iterator[Server]:
     root.mkdir(parents=True, exist_ok=True)
     server = Server(root, "")
     handler = type("BoundHandler", (Handler,), {"served": server})
-    with _Threads(("127.0.0.1", 0), handler) as http:
-        server.uri = f"http://127.0.0.1:{http.server_address[1]}"
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            http.socket = context.wrap_socket(http.socket, server_side=True)
-            server.uri = f"https://localhost:{http.server_address[1]}"
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            http.shutdown()
-            thread.join(timeout=10)
+    with answering(handler, certificate=certificate) as port:
+        secure = certificate is not None
+        server.uri = f"https://localhost:{port}" if secure else f"http://127.0.0.1:{port}"
+        yield server
 
 
 def make_certificate(path: Path) -> Path:

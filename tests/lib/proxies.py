@@ -11,11 +11,12 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from dolmen.archive.transport import GoneError, RefusedError, Transport, UnavailableError
 from dolmen.model import Lock
+from tests.lib.serving import answering
 
 _LASTING = ("/pool/", "/by-hash/")
 
@@ -85,28 +86,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests look at `Proxy.asked`."""
 
 
-class _Threads(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_args: object) -> None:
-        """A machine whose power was cut hangs up."""
-
-
 @contextlib.contextmanager
 def forwarding(cache: Path, known: Mapping[str, Path] | None = None) -> Iterator[Proxy]:
     """Run a proxy on a free port of 127.0.0.1 until the block ends."""
     cache.mkdir(parents=True, exist_ok=True)
     proxy = Proxy(cache, known or {})
     handler = type("BoundHandler", (_Handler,), {"proxy": proxy})
-    with _Threads(("127.0.0.1", 0), handler) as http:
-        proxy.port = http.server_address[1]
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            http.shutdown()
-            thread.join(timeout=10)
+    with answering(handler) as proxy.port:
+        yield proxy
 
 
 def debs_of(lock: Lock, directory: Path) -> dict[str, Path]:

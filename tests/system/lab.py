@@ -11,13 +11,13 @@ import json
 import random
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.lib.command import Dolmen
+from tests.lib.serving import answering
 
 AGENT = Path(__file__).resolve().parents[1] / "lib/guest_agent.py"
 #: What the server is called in a machine with a network.
@@ -170,22 +170,8 @@ class Lab:
     def served(self) -> Iterator[str]:
         """The repository on loopback; returns the URL that a machine sees."""
         handler = functools.partial(_Quiet, directory=str(self.repository))
-        server = _Server(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://{HOST}:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(10)
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A machine whose power was cut hangs up."""
+        with answering(handler) as port:
+            yield f"http://{HOST}:{port}"
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
