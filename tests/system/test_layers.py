@@ -108,6 +108,11 @@ def arguments(machine: Machine) -> list[str]:
     return machine.run("cat /proc/cmdline").split()
 
 
+def images_kept(machine: Machine) -> int:
+    """How many of the images that the machine has built for itself its store keeps."""
+    return len(machine.run("ls /var/lib/dolmen/repo/refs/heads/system").split())
+
+
 def assert_layer(machine: Machine) -> None:
     """The layered packages are there."""
     for package in (LAYER, BOTH):
@@ -206,7 +211,9 @@ def test_a_layer_is_there_at_once_survives_an_upgrade_and_goes(
         assert (booted["base"], booted["layers"]["install"]) == (lab.second, [LAYER, BOTH])
         assert "dolmen.test=1" in arguments(machine)
 
+        assert images_kept(machine) == 2
         answer(machine, f"remove {LAYER} {BOTH}", 900)
+        assert images_kept(machine) == 0
     machine.send("su - -c 'dolmen system kargs --delete=dolmen.test=1 --reboot'")
     machine.wait()
     assert_healthy(machine)

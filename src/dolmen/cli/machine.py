@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dolmen.cli import text
+from dolmen.cli.collecting import bound, with_room
 from dolmen.cli.options import common, session
 
 if TYPE_CHECKING:
@@ -182,7 +183,10 @@ def relay(change: Callable[[Layers], Layers], *, reboot: bool) -> None:
     sysroot = opened()
     current = session()
     wanted = change(layers_of(required(next_started(sysroot))))
-    outcome = change_layers(sysroot, wanted, store=current.store, emit=current.emit)
+    outcome = with_room(
+        lambda: change_layers(sysroot, wanted, store=current.store, emit=current.emit)
+    )
+    bound(outcome)
     show(outcome)
     if reboot:
         restart(outcome)

@@ -1,4 +1,5 @@
-"""How many of a directory's images the store keeps: each has a ref, which nothing else removes."""
+"""How many images the store keeps, of a directory and of a machine: each has a ref, which nothing
+else removes."""
 
 from __future__ import annotations
 
@@ -12,21 +13,37 @@ from dolmen.support.files import write_atomic
 
 #: The newest images of a directory that stay, the one just built among them.
 KEPT = 5
+#: The same for what a machine builds for itself: the sysroot has its own copies.
+KEPT_BY_MACHINE = 2
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-def remember(notes: Path, key: Sha256, store: Store) -> tuple[Sha256, ...]:
-    """Note an image in the file `notes`; forget those beyond KEPT, which `gc` may collect then.
+def remember(notes: Path, key: Sha256, store: Store, *, number: int = KEPT) -> tuple[Sha256, ...]:
+    """Note an image in the file `notes`; forget all but the newest, which `gc` may collect then.
 
     Returns the keys that were forgotten. Machines and published repositories have copies of theirs.
     """
-    known: list[Sha256] = []
+    known = [one for one in _read(notes) if one != key]
+    return _cut(notes, [*known, key], store, number)
+
+
+def forget(notes: Path, store: Store, *, number: int = 0) -> tuple[Sha256, ...]:
+    """Forget all but so many of the noted images; returns the keys that were forgotten."""
+    return _cut(notes, _read(notes), store, number)
+
+
+def _read(notes: Path) -> list[Sha256]:
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        lines = notes.read_text().split()
-        known = [Sha256(line) for line in lines if _KEY.fullmatch(line) and line != key]
-    known.append(key)
-    gone, kept = tuple(known[:-KEPT]), known[-KEPT:]
-    write_atomic(notes, "".join(f"{one}\n" for one in kept))
+        return [Sha256(line) for line in notes.read_text().split() if _KEY.fullmatch(line)]
+    return []
+
+
+def _cut(notes: Path, known: list[Sha256], store: Store, number: int) -> tuple[Sha256, ...]:
+    count = max(0, len(known) - number)
+    gone = tuple(known[:count])
+    text = "".join(f"{one}\n" for one in known[count:])
+    if gone or not notes.exists() or notes.read_text() != text:
+        write_atomic(notes, text)
     for one in gone:
         store.unname(f"system/{one}")
     return gone

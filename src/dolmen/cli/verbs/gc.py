@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dolmen.cli import text
+from dolmen.cli.collecting import policy
 from dolmen.cli.options import session, verb
 
 _KINDS = {
@@ -85,10 +86,10 @@ def command(
     from dolmen.store import Store
 
     current = session()
-    policy = _policy(older_than, keep, free, grace, dead_roots)
+    chosen = policy(older_than, keep, free, grace, dead_roots)
     if current.directory is not None:
-        policy = dataclasses.replace(policy, only=current.environment().directory)
-    found = collect_garbage(Store.open(current.store), policy, dry_run=dry_run, emit=current.emit)
+        chosen = dataclasses.replace(chosen, only=current.environment().directory)
+    found = collect_garbage(Store.open(current.store), chosen, dry_run=dry_run, emit=current.emit)
     current.close()
     current.answer({**_fields(found), "freed": found.freed})
     would = "Would remove" if dry_run else "Removed"
@@ -115,36 +116,6 @@ def command(
         current.say("Nothing to remove")
     else:
         current.say(f"{'Would free' if dry_run else 'Freed'} {freed}: {', '.join(parts)}")
-
-
-def _policy(
-    older_than: float | None,
-    keep: int | None,
-    free: int | None,
-    grace: float | None,
-    dead_roots: float | None,
-) -> Any:
-    from dolmen.environment.adhoc import expiry
-    from dolmen.environment.collecting import Policy
-    from dolmen.support import settings
-
-    def age(given: float | None, name: str) -> float:
-        return given if given is not None else settings.seconds(name) or 0.0
-
-    if older_than is None and keep is None and free is None:
-        older_than = settings.seconds("gc.older-than")
-        number = settings.get("gc.keep")
-        keep = int(number) if number is not None else None
-    return Policy(
-        older_than=older_than,
-        keep=keep,
-        free=free,
-        grace=age(grace, "gc.grace"),
-        dead_roots=age(dead_roots, "gc.dead-roots"),
-        shells=expiry(),
-        quarantine=age(None, "gc.quarantine"),
-        keep_debs=settings.get("keep-debs") is True,
-    )
 
 
 def _fields(value: Any) -> dict[str, Any]:

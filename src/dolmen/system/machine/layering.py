@@ -81,7 +81,7 @@ def lay(
         # The image's own Dolmen, not the one that runs: a newer image may bring a newer one.
         program = reusing.program(tree)
         image = building.build(lock, manifest, directory, opened, program=program, emit=emit)
-    bring(sysroot, opened, str(image.commit))
+    bring(sysroot, opened, image)
     set_ref(sysroot.repository, f"{BASES}/{image.commit}", base)
     return str(image.commit)
 

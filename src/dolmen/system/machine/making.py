@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dolmen import archive
 from dolmen.model import Lock, Manifest, parse_lock, parse_manifest, render_lock
@@ -14,8 +15,15 @@ from dolmen.store.sysroot import Sysroot
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
 from dolmen.support.files import write_atomic
+from dolmen.system.keeping import KEPT_BY_MACHINE, remember
 from dolmen.system.machine.reusing import take_packages
 from dolmen.system.machine.roles import next_started
+
+if TYPE_CHECKING:
+    from dolmen.system.building import SystemImage
+
+#: In the store: what was built for a machine, newest last (`keeping.py`).
+NOTES = "machine"
 
 
 def make_here(sysroot: Sysroot, path: Path, *, store: Path | None, emit: Emit = ignore) -> str:
@@ -83,10 +91,14 @@ def _make(
     if current is not None:
         take_packages(sysroot, current.commit, lock, opened, emit=emit)
     image = building.build(lock, _manifest(directory), directory, opened, emit=emit)
-    bring(sysroot, opened, str(image.commit))
+    bring(sysroot, opened, image)
     return str(image.commit), image.lock
 
 
-def bring(sysroot: Sysroot, store: Store, commit: str) -> None:
-    """Copy a commit of the store into the sysroot's repository; each object is checked."""
-    pull_local(sysroot.repository, store.path / "repo", [commit], untrusted=True)
+def bring(sysroot: Sysroot, store: Store, image: SystemImage) -> None:
+    """Copy an image of the store into the sysroot's repository; each object is checked.
+
+    The store keeps the newest few only, for what is asked for and taken back soon.
+    """
+    pull_local(sysroot.repository, store.path / "repo", [image.commit], untrusted=True)
+    remember(store.path / NOTES, image.key, store, number=KEPT_BY_MACHINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dolmen.cli import machine
+from dolmen.cli.collecting import bound, with_room
 from dolmen.cli.options import session
 
 
@@ -37,15 +38,19 @@ def command(
     from dolmen.system.machine.deploying import deploy
 
     current = session()
-    outcome = deploy(
-        machine.opened(),
-        target,
-        arguments=arguments,
-        store=current.store,
-        allow_downgrade=allow_downgrade,
-        keep=keep,
-        emit=current.emit,
+    sysroot = machine.opened()
+    outcome = with_room(
+        lambda: deploy(
+            sysroot,
+            target,
+            arguments=arguments,
+            store=current.store,
+            allow_downgrade=allow_downgrade,
+            keep=keep,
+            emit=current.emit,
+        )
     )
+    bound(outcome)
     machine.show(outcome)
     if reboot:
         machine.restart(outcome)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dolmen.cli import machine
+from dolmen.cli.collecting import bound, with_room
 from dolmen.cli.options import session
 from dolmen.cli.verbs.system.upgrade import show_upgrade
 from dolmen.support.errors import UsageError
@@ -41,16 +42,20 @@ def command(
     if len(words) > 2 or (len(words) == 2 and "://" not in words[0]):
         raise UsageError("rebase takes REF, or URL and REF", hint="dolmen system rebase --help")
     current = session()
-    done = rebase(
-        machine.opened(),
-        words[0] if len(words) == 2 else None,
-        words[-1],
-        key=key,
-        signed=not no_verify,
-        store=current.store,
-        allow_downgrade=allow_downgrade,
-        emit=current.emit,
+    sysroot = machine.opened()
+    done = with_room(
+        lambda: rebase(
+            sysroot,
+            words[0] if len(words) == 2 else None,
+            words[-1],
+            key=key,
+            signed=not no_verify,
+            store=current.store,
+            allow_downgrade=allow_downgrade,
+            emit=current.emit,
+        )
     )
+    bound(done.outcome)
     show_upgrade(done)
     if reboot:
         machine.restart(done.outcome)

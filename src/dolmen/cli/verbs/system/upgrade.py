@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dolmen.cli import machine, text
+from dolmen.cli.collecting import bound, with_room
 from dolmen.cli.options import session
 
 if TYPE_CHECKING:
@@ -43,13 +44,16 @@ def command(
         current.answer(value_of(found))
         _tell(found)
         return
-    done = upgrade(
-        sysroot,
-        store=current.store,
-        allow_downgrade=allow_downgrade,
-        keep=keep,
-        emit=current.emit,
+    done = with_room(
+        lambda: upgrade(
+            sysroot,
+            store=current.store,
+            allow_downgrade=allow_downgrade,
+            keep=keep,
+            emit=current.emit,
+        )
     )
+    bound(done.outcome)
     show_upgrade(done)
     if reboot:
         machine.restart(done.outcome)

@@ -1,0 +1,97 @@
+"""Collecting garbage where a verb of `dolmen system` has built something: a machine's disk stays
+bounded, and a full one is no reason to refuse before what nobody needs has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from dolmen.cli import text
+from dolmen.cli.options import session
+
+if TYPE_CHECKING:
+    from dolmen.environment.collecting import Policy
+    from dolmen.system.machine.switching import Outcome
+
+T = TypeVar("T")
+_FULL = ("root-full", "store-full")
+
+
+def policy(
+    older_than: float | None = None,
+    keep: int | None = None,
+    free: int | None = None,
+    grace: float | None = None,
+    dead_roots: float | None = None,
+) -> Policy:
+    """What may go; None: as the settings have it."""
+    from dolmen.environment.adhoc import expiry
+    from dolmen.environment.collecting import Policy
+    from dolmen.support import settings
+
+    def age(given: float | None, name: str) -> float:
+        return given if given is not None else settings.seconds(name) or 0.0
+
+    if older_than is None and keep is None and free is None:
+        older_than = settings.seconds("gc.older-than")
+        number = settings.get("gc.keep")
+        keep = int(number) if number is not None else None
+    return Policy(
+        older_than=older_than,
+        keep=keep,
+        free=free,
+        grace=age(grace, "gc.grace"),
+        dead_roots=age(dead_roots, "gc.dead-roots"),
+        shells=expiry(),
+        quarantine=age(None, "gc.quarantine"),
+        keep_debs=settings.get("keep-debs") is True,
+    )
+
+
+def with_room(change: Callable[[], T]) -> T:
+    """Make a change; where the disk was too full, once more when the store has given room.
+
+    The newest image that was built stays in the store: the second try takes it from there.
+    """
+    from dolmen.support.errors import DolmenError
+    from dolmen.support.events import Notice
+
+    try:
+        return change()
+    except DolmenError as error:
+        freed = _collect(number=1, grace=0.0) if error.reason in _FULL else 0
+        if not freed:
+            raise
+        session().emit(Notice(f"{error.message}: {text.size(freed)} of the store freed, again"))
+    return change()
+
+
+def bound(outcome: Outcome) -> None:
+    """After a change: what has been built for this machine and is not wanted goes from the store.
+
+    Nothing at all is wanted once an image is as its server has it.
+    """
+    from dolmen.system.keeping import KEPT_BY_MACHINE
+
+    deployment = outcome.deployment
+    if outcome.changed and deployment is not None:
+        directory = deployment.origin.get("dolmen", {}).get("directory")
+        own = directory is not None or deployment.base != deployment.commit
+        _collect(number=KEPT_BY_MACHINE if own else 0)
+
+
+def _collect(number: int, grace: float | None = None) -> int:
+    """Keep so many images that were built for a machine; returns the bytes that are free now."""
+    from dolmen.environment.collecting import collect_garbage
+    from dolmen.store import Store
+    from dolmen.store.layout import store_path
+    from dolmen.system.keeping import forget
+    from dolmen.system.machine.making import NOTES
+
+    current = session()
+    notes = store_path(current.store) / NOTES
+    if not notes.exists():
+        return 0  # nothing was ever built for a machine
+    store = Store.open(current.store)
+    forget(notes, store, number=number)
+    return collect_garbage(store, policy(grace=grace), emit=current.emit).freed
