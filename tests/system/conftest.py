@@ -14,7 +14,7 @@ from tests.lib import machines
 from tests.lib.command import Dolmen
 from tests.lib.machines import Machine, Moment
 from tests.system.lab import Lab, make
-from tests.system.ways import assert_healthy, roles, take_from
+from tests.system.ways import assert_healthy, assert_linked, roles, take_from
 
 Start = Callable[..., Machine]
 Resume = Callable[[Moment], Machine]
@@ -68,6 +68,7 @@ def newer(lab: Lab, ready: Moment, tmp_path_factory: pytest.TempPathFactory) -> 
             take_from(machine, url)
         # Nothing that runs has changed.
         assert roles(machine) == {"pending": lab.second, "booted": lab.first}
+        assert_linked(machine)
         assert machine.try_run("command -v hello").code != 0
         machine.reboot()
         assert_healthy(machine)

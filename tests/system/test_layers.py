@@ -26,7 +26,7 @@ from tests.lib.machines import Machine, Moment
 from tests.lib.proxies import Proxy, debs_of, forwarding
 from tests.system.conftest import Resume
 from tests.system.lab import HOST, REF, Lab
-from tests.system.ways import assert_healthy, rebase, roles, status
+from tests.system.ways import assert_healthy, assert_linked, rebase, roles, status
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -173,6 +173,7 @@ def test_a_layer_is_what_the_same_manifest_gives_elsewhere(
     assert pending["layers"]["install"] == [LAYER, BOTH]
     assert f"layered: {LAYER}, {BOTH}" in login(machine, "dolmen system status")
     assert booted["commit"] == lab.first
+    assert_linked(machine)
     share = f"{pending['path']}{SHARE}"
     for name in machine.run(f"cd {share} && find . -type f").split():
         path = tmp_path / "again" / name

@@ -37,3 +37,14 @@ def assert_healthy(machine: Machine) -> None:
     state = machine.try_run("systemctl is-system-running --wait", 300).out.strip()
     failed = machine.run("systemctl --failed --no-legend --plain")
     assert (state, failed) == ("running", ""), machine.run("journalctl -b -p warning | tail -50")
+
+
+def assert_linked(machine: Machine) -> None:
+    """Deployments share their files with the repository: each is a tree of links, no copy.
+
+    A few small files in a tree are libostree's own.
+    """
+    for one in status(machine)["deployments"]:
+        found = machine.run(f"find {one['path']}/usr -xdev -type f -links 1 -printf '%s %p\\n'")
+        sizes = [int(line.split()[0]) for line in found.splitlines()]
+        assert sum(sizes) < 1 << 20, found[:4000]

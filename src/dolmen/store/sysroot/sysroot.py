@@ -105,6 +105,11 @@ class Sysroot:
             if running and os.geteuid() == 0 and not mounting:
                 # /sysroot and /boot may be read-only for everybody else.
                 native.initialize_with_mount_namespace(None)
+                # It has opened / first and made its namespace then: the repository as seen from
+                # there is on another mount than new deployments are, and link(2) does not cross
+                # mounts, so that each deployment would be a copy. Whoever comes next stays in here.
+                native = OSTree.Sysroot.new(Gio.File.new_for_path(os.fspath(where)))
+                native.initialize_with_mount_namespace(None)
             native.load(None)
         found = cls(native, where, "")
         found.osname = found._stateroot(osname)
