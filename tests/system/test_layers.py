@@ -8,6 +8,7 @@ The machine has no name server, only a proxy; the way to it is the one of the ma
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from dolmen.model import parse_lock
+from dolmen.store.zstandard import Decoder
 from tests.lib import sysroots
 from tests.lib.command import Dolmen
 from tests.lib.machines import Machine, Moment
@@ -39,6 +41,8 @@ FILE = "/usr/games/sl"
 OTHER = "libssh2-1"
 #: Conflicts with dracut, which every image has.
 CONFLICTING = "initramfs-tools"
+#: Of dracut.conf(5): something that every image has, and no initramfs.
+LINE = 'install_items+=" /usr/bin/yes "'
 SHARE = "/usr/share/dolmen"
 
 
@@ -108,6 +112,18 @@ def arguments(machine: Machine) -> list[str]:
     return machine.run("cat /proc/cmdline").split()
 
 
+def _on_sysroot(dolmen: Dolmen, sysroot: sysroots.Lab, *words: str) -> Any:
+    """What a command of the system says to programs about a sysroot that nobody runs."""
+    argv = ("system", *words, f"--sysroot={sysroot.path}")
+    return dolmen.json(*argv, env=sysroots.ENVIRONMENT, timeout=900)
+
+
+def unpacked(deployment: dict[str, Any]) -> bytes:
+    """The archive that a deployment's initramfs is."""
+    (path,) = Path(deployment["path"]).glob("usr/lib/modules/*/initramfs.img")
+    return Decoder().decompress(path.read_bytes())
+
+
 def images_kept(machine: Machine) -> int:
     """How many of the images that the machine has built for itself its store keeps."""
     return len(machine.run("ls /var/lib/dolmen/repo/refs/heads/system").split())
@@ -142,10 +158,7 @@ def test_an_upgrade_with_a_layer_fetches_what_the_image_is_declared_to_be(
     sysroot = sysroots.Lab(tmp_path)
     sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
 
-    def system(*words: str) -> Any:
-        where = f"--sysroot={sysroot.path}"
-        return in_lab.json("system", *words, where, env=sysroots.ENVIRONMENT, timeout=900)
-
+    system = functools.partial(_on_sysroot, in_lab, sysroot)
     system("deploy", lab.first, "--os=debian")
     laid = system("install", BOTH)
     assert [one["name"] for one in laid["packages"]] == [BOTH]
@@ -162,6 +175,21 @@ def test_an_upgrade_with_a_layer_fetches_what_the_image_is_declared_to_be(
         # Without the layer the image itself is needed, all of it.
         system("remove", BOTH)
     assert system("status")["deployments"][0]["commit"] == lab.second
+
+
+def test_an_initramfs_with_more_in_it(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> None:
+    assert in_lab.store is not None
+    sysroot = sysroots.Lab(tmp_path)
+    sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
+    system = functools.partial(_on_sysroot, in_lab, sysroot)
+    before = system("deploy", lab.first, "--os=debian")["deployment"]
+    assert b"usr/bin/yes" not in unpacked(before)
+    made = system("initramfs", f"--add={LINE}")["deployment"]
+    assert made["base"] == lab.first
+    assert b"usr/bin/yes" in unpacked(made)
+    assert system("initramfs")["lines"] == [LINE]
+    assert system("initramfs", "--clear")["deployment"]["commit"] == lab.first
+    assert system("initramfs")["lines"] == []
 
 
 def test_a_layer_is_what_the_same_manifest_gives_elsewhere(
@@ -250,9 +278,14 @@ def test_another_version_of_a_package_and_back(layered: Moment, resume: Resume) 
 def test_usr_is_unlocked_and_deployments_are_pinned(ready: Moment, resume: Resume) -> None:
     machine = resume(ready)
     assert machine.try_run("touch /usr/note").code == 1
+    answer(machine, "unlock")
+    machine.run("touch /usr/note")
+    assert refused(machine, "unlock --hotfix") == (12, "unlocked")
+    machine.reboot()
+    assert_healthy(machine)
+    assert machine.try_run("test -e /usr/note").code == 1
     answer(machine, "unlock --hotfix")
     machine.run("touch /usr/note")
-    assert refused(machine, "unlock") == (12, "unlocked")
     # Not before: libostree makes a copy to go back to, and that would be pinned as well.
     answer(machine, "pin booted")
     machine.reboot()
