@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,6 +51,16 @@ class Moment:
     memory: int
     processors: int
     network: bool
+
+    def write(self, note: Path) -> None:
+        """Remember it in a file, for other processes."""
+        note.write_text(json.dumps({**asdict(self), "disk": str(self.disk.absolute())}))
+
+    @classmethod
+    def read(cls, note: Path) -> Moment:
+        """What `write` has remembered."""
+        value = json.loads(note.read_text())
+        return cls(**{**value, "disk": Path(value["disk"])})
 
     def resumed(self, scratch: Path) -> Machine:
         """A machine that goes on from there; its clock is set."""

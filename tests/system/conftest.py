@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,23 +44,44 @@ def lab(in_lab: Dolmen) -> Lab:
         return make(in_lab, in_lab.directory)
 
 
+def _once(lab: Lab, name: str, make: Callable[[Path], Moment]) -> Moment:
+    """A moment of the lab: of several sessions the first makes it, in a directory for it."""
+    place = lab.directory / name
+    with locked(lab.directory / f"{name}.lock", what=f"the machine {name}"):
+        note = place / "moment.json"
+        if note.exists():
+            return Moment.read(note)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        moment = make(place)
+        moment.write(note)
+        return moment
+
+
 @pytest.fixture(scope="session")
-def ready(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Moment:
+def ready(lab: Lab) -> Moment:
     """A started, healthy machine with a network: for tests whose subject is not the first start."""
-    scratch = tmp_path_factory.mktemp("ready")
-    place = machines.overlay(lab.disk, scratch / "disk.qcow2")
-    with Machine(place, scratch, network=True) as machine:
-        machine.wait()
-        assert_healthy(machine)
-        machine.connect()
-        return machine.kept()
+
+    def make(scratch: Path) -> Moment:
+        place = machines.overlay(lab.disk, scratch / "disk.qcow2")
+        with Machine(place, scratch, network=True) as machine:
+            machine.wait()
+            assert_healthy(machine)
+            machine.connect()
+            return machine.kept()
+
+    return _once(lab, "ready", make)
 
 
 @pytest.fixture(scope="session")
-def newer(lab: Lab, ready: Moment, tmp_path_factory: pytest.TempPathFactory) -> Moment:
+def newer(lab: Lab, ready: Moment) -> Moment:
     """The same machine after an upgrade over HTTP. Files in /etc: `other` was changed here, `test`
     by the new image, `both` by both, `own` and /var/lib/note exist here only."""
-    machine = ready.resumed(tmp_path_factory.mktemp("newer"))
+    return _once(lab, "newer", functools.partial(_upgraded, lab, ready))
+
+
+def _upgraded(lab: Lab, ready: Moment, scratch: Path) -> Moment:
+    machine = ready.resumed(scratch)
     try:
         machine.run(
             "cd /etc && echo mine | tee dolmen-other.conf dolmen-both.conf >dolmen-own.conf"
