@@ -4,6 +4,7 @@ bounded, and a full one is no reason to refuse before what nobody needs has gone
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from dolmen.cli import text
@@ -81,7 +82,10 @@ def bound(outcome: Outcome) -> None:
 
 
 def _collect(number: int, grace: float | None = None) -> int:
-    """Keep so many images that were built for a machine; returns the bytes that are free now."""
+    """Keep so many images that were built for a machine; returns the bytes that are free now.
+
+    What the next build may begin with, packages and configured trees, stays for `grace` seconds.
+    """
     from dolmen.environment.collecting import collect_garbage
     from dolmen.store import Store
     from dolmen.store.layout import store_path
@@ -94,4 +98,6 @@ def _collect(number: int, grace: float | None = None) -> int:
         return 0  # nothing was ever built for a machine
     store = Store.open(current.store)
     forget(notes, store, number=number)
-    return collect_garbage(store, policy(grace=grace), emit=current.emit).freed
+    rules = policy(grace=grace)
+    rules = replace(rules, images=rules.grace)
+    return collect_garbage(store, rules, emit=current.emit).freed

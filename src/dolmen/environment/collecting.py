@@ -38,8 +38,8 @@ class Policy:
     `keep`: the newest so many generations of each directory stay, whatever their age. `free`: stop
     giving up generations, oldest first, once so many bytes will be freed. `grace`: of what is
     cheap to make again. `dead_roots`: of directories that are gone. `shells`: of ad-hoc
-    environments. `quarantine`: of what repairs have replaced. `only`: give up generations of this
-    directory alone.
+    environments. `quarantine`: of what repairs have replaced. `images`: of images that no
+    generation has. `only`: give up generations of this directory alone.
     """
 
     older_than: float | None = None
@@ -50,6 +50,7 @@ class Policy:
     shells: float = EXPIRY_SECONDS
     quarantine: float = 30 * DAY
     keep_debs: bool = True
+    images: float = 0.0
     only: Path | None = None
 
 
@@ -110,7 +111,7 @@ def collect_garbage(
         collected = collect(
             store.path,
             needs,
-            Rules(policy.grace, policy.quarantine, policy.keep_debs),
+            Rules(policy.grace, policy.quarantine, policy.keep_debs, policy.images),
             in_use=trees_in_use,
             dry_run=dry_run,
             emit=emit,

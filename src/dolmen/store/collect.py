@@ -57,11 +57,12 @@ _DEB = re.compile(r"([0-9a-f]{64})\.(?:deb|part)")
 class Rules:
     """What may go although nobody needs it only once it is `grace` seconds old: package trees,
     bytecode, .debs and logs. Without `keep_debs` no .deb older than that stays. `quarantine`: the
-    age at which goes what repairs have replaced."""
+    age at which goes what repairs have replaced. `images`: the same for images."""
 
     grace: float = 7 * 86400
     quarantine: float = 30 * 86400
     keep_debs: bool = True
+    images: float = 0.0
 
 
 @dataclass(slots=True)
@@ -163,6 +164,9 @@ class _Collection:
         for key in self.needs.keys:
             with contextlib.suppress(OSError):
                 images.add(os.path.basename(os.readlink(self.store / "images" / key)))
+        for path in _paths(self.repo / "refs/heads/image"):
+            if self.now - _changed(path, 0.0) < self.rules.images:
+                images.add(path.name)
         present = {n.removeprefix(_GONE) for n in _names(self.store / "trees")}
         running = sorted((self.running & present) - images)
         self.found.in_use = tuple(running)

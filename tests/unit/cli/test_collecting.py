@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_two_images_stay_of_what_is_built_here(store: Store, origin: dict[str, s
     bound(outcome(origin))
     assert kept(store) == KEYS[1:]
     assert objects(store) == 3
+
+
+def test_the_tree_that_a_next_build_may_begin_with_stays_a_week(store: Store) -> None:
+    with store.tree_builder() as builder:
+        builder.add_file("x", b"configured")
+        tree = builder.commit()
+    key = Sha256("e" * 64)
+    store.record_image(key, tree)
+    bound(outcome({"directory": "/etc/dolmen"}))
+    assert store.image(key) == tree
+    ref = store.path / f"repo/refs/heads/image/{tree.root}"
+    week = 7 * 86400
+    os.utime(ref, (0, ref.stat().st_mtime - week))
+    bound(outcome({"directory": "/etc/dolmen"}))
+    assert store.image(key) is None
+    assert not store.has_commit(tree.commit)
 
 
 def test_none_stay_once_images_come_from_a_server(store: Store) -> None:
