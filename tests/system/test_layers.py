@@ -44,6 +44,8 @@ CONFLICTING = "initramfs-tools"
 #: Of dracut.conf(5): something that every image has, and no initramfs.
 LINE = 'install_items+=" /usr/bin/yes "'
 SHARE = "/usr/share/dolmen"
+#: Of the manifest: what the file has that tells the images apart.
+PLACED = 'path = "/etc/dolmen-test.conf"\ntext = '
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +329,7 @@ def test_images_are_built_on_the_machine(layered: Moment, resume: Resume) -> Non
     answer(machine, "cleanup --pending")
     # From here on upgrades come by themselves, but for the waiting.
     edit(machine, "[system.update]", '[system.update]\nautomatic = "stage"')
-    edit(machine, 'text = "one', 'text = "built here')
+    edit(machine, f'{PLACED}"one', f'{PLACED}"built here')
     answer(machine, "deploy /etc/dolmen", 1800)
     pending = status(machine)["deployments"][0]
     assert "from /etc/dolmen" in login(machine, "dolmen system status")
@@ -337,7 +339,7 @@ def test_images_are_built_on_the_machine(layered: Moment, resume: Resume) -> Non
     assert machine.run("cat /etc/dolmen-test.conf").strip() == "built here"
     assert_layer(machine)
 
-    edit(machine, 'text = "built here', 'text = "built again')
+    edit(machine, f'{PLACED}"built here', f'{PLACED}"built again')
     machine.run("systemctl start dolmen-upgrade.service", 1800)
     found = status(machine)["deployments"][0]
     assert found["staged"]
