@@ -85,7 +85,7 @@ def test_a_power_cut_in_the_first_start_costs_nothing(lab: Lab, tmp_path: Path) 
             step = (_LATE - _EARLY) / _FIRST_STARTS
             time.sleep(_EARLY + step * (number + seed.random()))
             machine.kill()
-            _assert_sound(disk, tmp_path / "flat")
+            _assert_sound(disk, tmp_path / "part")
         machine.start()
         machine.wait()
         assert_healthy(machine)
@@ -139,7 +139,7 @@ def _cut(lab: Lab, machine: Machine, scratch: Path, url: str, after: float) -> C
     machine.send(f"{rebase(url)} --reboot")
     time.sleep(after)
     machine.kill()
-    _assert_sound(machine.disk, scratch / "flat")
+    _assert_sound(machine.disk, scratch / "part")
     machine.start()
     machine.wait()
     assert_healthy(machine)
@@ -157,7 +157,7 @@ def _finish(lab: Lab, machine: Machine, url: str, started: str, scratch: Path) -
         machine.run("dolmen system rollback", 300)
     machine.power_off()
     other = lab.second if started == "old" else lab.first
-    boot = partitions.inside(partitions.flat(machine.disk, scratch / "flat"), _BOOT)
+    boot = partitions.extract(machine.disk, _BOOT, scratch / "boot")
     assert partitions.check(boot) == ""
     loader = partitions.link(boot, "/loader")
     menu = partitions.read(boot, f"/{loader}/grub.cfg")
@@ -166,7 +166,7 @@ def _finish(lab: Lab, machine: Machine, url: str, started: str, scratch: Path) -
 
 def _assert_sound(disk: Path, copy: Path) -> None:
     """Both file systems are whole once their journals are replayed."""
-    partitions.flat(disk, copy)
     for number in (_BOOT, _ROOT):
-        assert partitions.check(partitions.inside(copy, number)) == "", f"partition {number}"
-    copy.unlink()
+        part = partitions.extract(disk, number, copy)
+        assert partitions.check(part) == "", f"partition {number}"
+        part.unlink()
