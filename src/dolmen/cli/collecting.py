@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FULL = ("root-full", "store-full")
+#: Seconds to wait for others who use the store, where room must come from it.
+_PATIENCE = 600.0
 
 
 def policy(
@@ -70,18 +72,26 @@ def with_room(change: Callable[[], T]) -> T:
 def bound(outcome: Outcome) -> None:
     """After a change: what has been built for this machine and is not wanted goes from the store.
 
-    Nothing at all is wanted once an image is as its server has it.
+    Nothing at all is wanted once an image is as its server has it. The change is made by now: what
+    goes wrong here is told, and left to the next one.
     """
+    from dolmen.support.errors import BusyError, DolmenError
+    from dolmen.support.events import Notice
     from dolmen.system.keeping import KEPT_BY_MACHINE
 
     deployment = outcome.deployment
     if outcome.changed and deployment is not None:
         directory = deployment.origin.get("dolmen", {}).get("directory")
         own = directory is not None or deployment.base != deployment.commit
-        _collect(number=KEPT_BY_MACHINE if own else 0)
+        try:
+            _collect(number=KEPT_BY_MACHINE if own else 0, timeout=0.0)
+        except BusyError:
+            pass  # somebody builds: the next change will find it
+        except (DolmenError, OSError) as error:
+            session().emit(Notice(f"the store keeps what nobody needs: {error}", level="warning"))
 
 
-def _collect(number: int, grace: float | None = None) -> int:
+def _collect(number: int, *, grace: float | None = None, timeout: float = _PATIENCE) -> int:
     """Keep so many images that were built for a machine; returns the bytes that are free now.
 
     What the next build may begin with, packages and configured trees, stays for `grace` seconds.
@@ -100,4 +110,4 @@ def _collect(number: int, grace: float | None = None) -> int:
     forget(notes, store, number=number)
     rules = policy(grace=grace)
     rules = replace(rules, images=rules.grace)
-    return collect_garbage(store, rules, emit=current.emit).freed
+    return collect_garbage(store, rules, timeout=timeout, emit=current.emit).freed

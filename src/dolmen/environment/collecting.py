@@ -27,6 +27,7 @@ from dolmen.store.running import trees_in_use
 from dolmen.support.clock import wall
 from dolmen.support.errors import DolmenError
 from dolmen.support.events import Emit, Notice, ignore
+from dolmen.support.locking import DEFAULT_TIMEOUT
 
 DAY = 86400.0
 
@@ -89,12 +90,17 @@ class Collection:
 
 
 def collect_garbage(
-    store: Store, policy: Policy, *, dry_run: bool = False, emit: Emit = ignore
+    store: Store,
+    policy: Policy,
+    *,
+    dry_run: bool = False,
+    timeout: float = DEFAULT_TIMEOUT,
+    emit: Emit = ignore,
 ) -> Collection:
     """Give up what policy says, then remove what nobody needs any more.
 
     May be interrupted at any time and typed again. `dry_run` changes nothing at all. Raises
-    BusyError where installs keep the store for more than an hour.
+    BusyError where installs keep the store for more than `timeout` seconds.
     """
     directories = store.roots()
     running = trees_in_use()
@@ -104,7 +110,7 @@ def collect_garbage(
     shells = _shells(store, policy, dry_run, emit)
     if not dry_run:
         _sweep(directories)
-    with store.locked("store", shared=dry_run, emit=emit):
+    with store.locked("store", shared=dry_run, timeout=timeout, emit=emit):
         # Again: directories may have come, and generations that we chose may be live by now.
         gone = {(one.directory, one.generation.number) for one in given} if dry_run else set()
         needs, dead = _needs(store, policy, dry_run, gone, skipped=shells if dry_run else ())

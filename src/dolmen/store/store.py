@@ -21,7 +21,7 @@ from dolmen.support import clock
 from dolmen.support.errors import StoreError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 from dolmen.support.files import symlink_atomic, sync_directory, write_atomic
-from dolmen.support.locking import locked
+from dolmen.support.locking import DEFAULT_TIMEOUT, locked
 
 if TYPE_CHECKING:
     from dolmen.store.builder import TreeBuilder
@@ -79,18 +79,26 @@ class Store:
 
     @contextlib.contextmanager
     def locked(
-        self, what: str = "store", *, shared: bool = True, emit: Emit = ignore
+        self,
+        what: str = "store",
+        *,
+        shared: bool = True,
+        timeout: float = DEFAULT_TIMEOUT,
+        emit: Emit = ignore,
     ) -> Iterator[None]:
         """Hold the lock `what`: "store" (shared: use it; exclusive: collect), "image-<key>" …
 
-        Raises BusyError, and StoreError ("store-full", "store-failed").
+        Waits at most `timeout` seconds. Raises BusyError, and StoreError ("store-full",
+        "store-failed").
         """
         if not _LOCK_NAME.fullmatch(what):
             raise ValueError(what)
         shown = "the store" if what == "store" else f"the lock {what[:30]} of the store"
         with contextlib.ExitStack() as stack:
             with translated("lock"):
-                stack.enter_context(locked(self.locks / what, what=shown, shared=shared, emit=emit))
+                place = self.locks / what
+                held = locked(place, what=shown, shared=shared, timeout=timeout, emit=emit)
+                stack.enter_context(held)
             yield
 
     def lease(self, *, emit: Emit = ignore) -> None:

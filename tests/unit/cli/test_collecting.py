@@ -88,6 +88,14 @@ def test_none_stay_once_images_come_from_a_server(store: Store) -> None:
     assert store.resolve(f"system/{'d' * 64}")
 
 
+def test_a_store_that_is_in_use_is_left_to_the_next_change(store: Store) -> None:
+    with store.locked():
+        bound(outcome({}))
+    assert objects(store) == 4
+    bound(outcome({}))
+    assert objects(store) == 1
+
+
 def test_nothing_goes_where_nothing_changed(store: Store) -> None:
     bound(Outcome(False, None))
     assert len(kept(store)) == 3
