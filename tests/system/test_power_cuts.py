@@ -33,6 +33,8 @@ CUTS = int(os.environ.get("DOLMEN_TEST_CUTS", "10"))
 _ABREAST = 2
 #: Cuts of one life: what was fetched is there after the first, and so it gets further.
 _A_LIFE = 3
+#: Up to when cuts come, in parts of an upgrade: some also in the new system's first seconds.
+_SPAN = 1.25
 #: Cuts of a first start, and seconds from power-on in which they come.
 _FIRST_STARTS, _EARLY, _LATE = 3, 8.0, 45.0
 _BOOT, _ROOT = 3, 4
@@ -59,7 +61,7 @@ def test_a_power_cut_leaves_the_old_system_or_the_new(
 ) -> None:
     whole = _uncut(resume(ready), url)
     seed = random.Random(_SEED)
-    moments = [whole * (number + seed.random()) / CUTS for number in range(CUTS)]
+    moments = [_SPAN * whole * (number + seed.random()) / CUTS for number in range(CUTS)]
     seed.shuffle(moments)
     lives = [moments[i : i + _A_LIFE] for i in range(0, CUTS, _A_LIFE)]
     with ThreadPoolExecutor(_ABREAST) as crew:
