@@ -3,6 +3,7 @@ bounded, and a full one is no reason to refuse before what nobody needs has gone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -95,6 +96,8 @@ def _collect(number: int, *, grace: float | None = None, timeout: float = _PATIE
     """Keep so many images that were built for a machine; returns the bytes that are free now.
 
     What the next build may begin with, packages and configured trees, stays for `grace` seconds.
+    No generation of an environment goes, nor what a directory needs that is away: nobody has typed
+    `gc`.
     """
     from dolmen.environment.collecting import collect_garbage
     from dolmen.store import Store
@@ -109,5 +112,5 @@ def _collect(number: int, *, grace: float | None = None, timeout: float = _PATIE
     store = Store.open(current.store)
     forget(notes, store, number=number)
     rules = policy(grace=grace)
-    rules = replace(rules, images=rules.grace)
+    rules = replace(rules, older_than=None, keep=None, dead_roots=math.inf, images=rules.grace)
     return collect_garbage(store, rules, timeout=timeout, emit=current.emit).freed
