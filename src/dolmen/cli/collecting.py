@@ -3,6 +3,7 @@ bounded, and a full one is no reason to refuse before what nobody needs has gone
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,13 +58,16 @@ def with_room(change: Callable[[], T]) -> T:
 
     The newest image that was built stays in the store: the second try takes it from there.
     """
-    from dolmen.support.errors import DolmenError
+    from dolmen.support.errors import BusyError, DolmenError
     from dolmen.support.events import Notice
 
     try:
         return change()
     except DolmenError as error:
-        freed = _collect(number=1, grace=0.0) if error.reason in _FULL else 0
+        freed = 0
+        if error.reason in _FULL:
+            with contextlib.suppress(BusyError, OSError):
+                freed = _collect(number=1, grace=0.0)
         if not freed:
             raise
         session().emit(Notice(f"{error.message}: {text.size(freed)} of the store freed, again"))

@@ -23,13 +23,20 @@ def remember(notes: Path, key: Sha256, store: Store, *, number: int = KEPT) -> t
 
     Returns the keys that were forgotten. Machines and published repositories have copies of theirs.
     """
-    known = [one for one in _read(notes) if one != key]
-    return _cut(notes, [*known, key], store, number)
+    known = [*(one for one in _read(notes) if one != key), key]
+    gone = _drop(known, store, number)
+    _write(notes, known[len(gone) :])
+    return gone
 
 
 def forget(notes: Path, store: Store, *, number: int = 0) -> tuple[Sha256, ...]:
-    """Forget all but so many of the noted images; returns the keys that were forgotten."""
-    return _cut(notes, _read(notes), store, number)
+    """Forget all but so many of the noted images, also on a disk that is full; returns those."""
+    known = _read(notes)
+    gone = _drop(known, store, number)
+    if gone:
+        with contextlib.suppress(OSError):  # what is noted still is forgotten again
+            _write(notes, known[len(gone) :])
+    return gone
 
 
 def _read(notes: Path) -> list[Sha256]:
@@ -38,12 +45,12 @@ def _read(notes: Path) -> list[Sha256]:
     return []
 
 
-def _cut(notes: Path, known: list[Sha256], store: Store, number: int) -> tuple[Sha256, ...]:
-    count = max(0, len(known) - number)
-    gone = tuple(known[:count])
-    text = "".join(f"{one}\n" for one in known[count:])
-    if gone or not notes.exists() or notes.read_text() != text:
-        write_atomic(notes, text)
+def _write(notes: Path, keys: list[Sha256]) -> None:
+    write_atomic(notes, "".join(f"{one}\n" for one in keys))
+
+
+def _drop(known: list[Sha256], store: Store, number: int) -> tuple[Sha256, ...]:
+    gone = tuple(known[: max(0, len(known) - number)])
     for one in gone:
         store.unname(f"system/{one}")
     return gone
