@@ -56,6 +56,20 @@ def test_a_system_that_does_not_start_is_given_up(
     machine.power_off()
 
 
+def test_a_menu_that_was_read_without_its_journal_is_read_again(
+    lab: Lab, newer: Moment, resume: Resume
+) -> None:
+    """The rename of /boot/loader is in the journal only, and what the old menu led to is gone."""
+    machine = resume(newer)
+    machine.run("ostree admin undeploy 1 && sync -f /sysroot/ostree", 300)
+    machine.kill()
+    machine.start()
+    machine.wait()
+    assert "read without its journal" in machine.log()
+    assert_healthy(machine)
+    assert roles(machine) == {"booted": lab.second}
+
+
 def test_both_sides_of_an_etc_conflict_are_shown(newer: Moment, resume: Resume) -> None:
     machine = resume(newer)
     assert machine.run("cat /etc/dolmen-both.conf").strip() == "mine"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 _UNITS = "usr/lib/systemd/system"
+_REPLAY = "usr/lib/dracut/modules.d/98dolmen-replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ _FILES = (
     ("finalize-staged.conf", f"{_UNITS}/ostree-finalize-staged.service.d/50-dolmen.conf", 0o644),
     ("emergency.conf", f"{_UNITS}/emergency.service.d/50-dolmen.conf", 0o644),
     ("manager.conf", "usr/lib/systemd/system.conf.d/50-dolmen.conf", 0o644),
+    ("replay-setup.sh", f"{_REPLAY}/module-setup.sh", 0o755),
+    ("replay.sh", f"{_REPLAY}/replay.sh", 0o755),
+    ("dolmen-replay.service", f"{_REPLAY}/dolmen-replay.service", 0o644),
 )
 _MODULE = "usr/lib/dracut/modules.d/98dolmen-volatile"
 _VOLATILE = (
