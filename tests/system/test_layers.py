@@ -8,12 +8,11 @@ The machine has no name server, only a proxy; the way to it is the one of the ma
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ from tests.system.lab import HOST, REF, Lab
 from tests.system.ways import assert_healthy, assert_linked, rebase, roles, status
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
+
+System = Callable[..., Any]
 
 #: Small packages that the image lacks: the second image has one of them as its own, so that the
 #: packages of both with these layers are the same, and are configured once.
@@ -84,6 +85,21 @@ def layered(proxy: Proxy, ready: Moment, tmp_path_factory: pytest.TempPathFactor
         machine.kill()
 
 
+@pytest.fixture
+def system(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> System:
+    """What commands say to programs of a sysroot that nobody runs, with the first image."""
+    assert in_lab.store is not None
+    sysroot = sysroots.Lab(tmp_path)
+    sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
+
+    def say(*words: str) -> Any:
+        argv = ("system", *words, f"--sysroot={sysroot.path}")
+        return in_lab.json(*argv, env=sysroots.ENVIRONMENT, timeout=900)
+
+    say("deploy", lab.first, "--os=debian")
+    return say
+
+
 def login(machine: Machine, command: str, timeout: float = 300) -> str:
     """What root's login shell prints."""
     return machine.run(f"su - -c {shlex.quote(command)}", timeout)
@@ -113,12 +129,6 @@ def version(deployment: dict[str, Any]) -> str:
 def arguments(machine: Machine) -> list[str]:
     """The kernel's."""
     return machine.run("cat /proc/cmdline").split()
-
-
-def _on_sysroot(dolmen: Dolmen, sysroot: sysroots.Lab, *words: str) -> Any:
-    """What a command of the system says to programs about a sysroot that nobody runs."""
-    argv = ("system", *words, f"--sysroot={sysroot.path}")
-    return dolmen.json(*argv, env=sysroots.ENVIRONMENT, timeout=900)
 
 
 def unpacked(deployment: dict[str, Any]) -> bytes:
@@ -157,15 +167,9 @@ def built_elsewhere(lab: Lab, in_lab: Dolmen, directory: Path) -> str:
 
 
 def test_an_upgrade_with_a_layer_fetches_what_the_image_is_declared_to_be(
-    lab: Lab, in_lab: Dolmen, tmp_path: Path
+    lab: Lab, in_lab: Dolmen, system: System, tmp_path: Path
 ) -> None:
-    """On a sysroot that nobody runs; with this layer both images have the same packages."""
-    assert in_lab.store is not None
-    sysroot = sysroots.Lab(tmp_path)
-    sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
-
-    system = functools.partial(_on_sysroot, in_lab, sysroot)
-    system("deploy", lab.first, "--os=debian")
+    """With this layer both images have the same packages."""
     laid = system("install", BOTH)
     assert [one["name"] for one in laid["packages"]] == [BOTH]
     share = Path(laid["deployment"]["path"]) / SHARE.lstrip("/")
@@ -183,12 +187,8 @@ def test_an_upgrade_with_a_layer_fetches_what_the_image_is_declared_to_be(
     assert system("status")["deployments"][0]["commit"] == lab.second
 
 
-def test_an_initramfs_with_more_in_it(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> None:
-    assert in_lab.store is not None
-    sysroot = sysroots.Lab(tmp_path)
-    sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
-    system = functools.partial(_on_sysroot, in_lab, sysroot)
-    before = system("deploy", lab.first, "--os=debian")["deployment"]
+def test_an_initramfs_with_more_in_it(lab: Lab, system: System) -> None:
+    (before,) = system("status")["deployments"]
     assert b"usr/bin/yes" not in unpacked(before)
     made = system("initramfs", f"--add={LINE}")["deployment"]
     assert made["base"] == lab.first
@@ -198,12 +198,10 @@ def test_an_initramfs_with_more_in_it(lab: Lab, in_lab: Dolmen, tmp_path: Path) 
     assert system("initramfs")["lines"] == []
 
 
-def test_another_version_of_a_package_and_back(lab: Lab, in_lab: Dolmen, tmp_path: Path) -> None:
-    assert in_lab.store is not None
-    sysroot = sysroots.Lab(tmp_path)
-    sysroot.ostree("pull-local", f"--repo={sysroot.repo}", str(in_lab.store / "repo"), lab.first)
-    system = functools.partial(_on_sysroot, in_lab, sysroot)
-    before = system("deploy", lab.first, "--os=debian")["deployment"]
+def test_another_version_of_a_package_and_back(
+    lab: Lab, in_lab: Dolmen, system: System, tmp_path: Path
+) -> None:
+    (before,) = system("status")["deployments"]
     there = version(before)
     changed = system("override", f"{OTHER}/bookworm")
     older = version(changed["deployment"])
@@ -214,7 +212,7 @@ def test_another_version_of_a_package_and_back(lab: Lab, in_lab: Dolmen, tmp_pat
     first, second = system("status")["deployments"]
     assert first["layers"]["override"] == [f"{OTHER}/bookworm"]
     assert (first["base"], second["commit"]) == (lab.first, lab.first)
-    done = in_lab("system", "override", OTHER, f"--sysroot={sysroot.path}", "--json")
+    done = in_lab("system", "override", OTHER, f"--sysroot={tmp_path / 'sysroot'}", "--json")
     assert done.returncode == 12
     assert json.loads(done.stdout)["error"]["reason"] == "no-version"
     assert system("override", "--reset", OTHER)["deployment"]["commit"] == lab.first

@@ -1,12 +1,11 @@
-"""Collecting garbage where a verb of `dolmen system` has built something: a machine's disk stays
-bounded, and a full one is no reason to refuse before what nobody needs has gone."""
+"""What garbage may go by the settings, and collecting it where a verb of `dolmen system` has built
+something: a machine's disk stays bounded, and a full one is no reason to refuse before that."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from dolmen.cli import text
@@ -103,6 +102,8 @@ def _collect(number: int, *, grace: float | None = None, timeout: float = _PATIE
     No generation of an environment goes, nor what a directory needs that is away: nobody has typed
     `gc`.
     """
+    from dataclasses import replace
+
     from dolmen.environment.collecting import collect_garbage
     from dolmen.store import Store
     from dolmen.store.layout import store_path

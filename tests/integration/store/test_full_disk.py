@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lib.faults.cases import ENVIRONMENTS, REPOSITORIES
-from tests.lib.faults.disks import Memory, memory
+from tests.lib.faults.disks import Memory
 from tests.lib.faults.environments import EnvironmentWorld
 from tests.lib.faults.proving import Case, Proof
 from tests.lib.faults.repositories import RepositoryWorld
@@ -22,14 +21,6 @@ pytestmark = [pytest.mark.root, pytest.mark.skipif(STRACE is None, reason="needs
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
     with Zygote() as found:
-        yield found
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Memory]:
-    with memory(tmp_path) as found:
-        if found is None:
-            pytest.skip("tmpfs has no user attributes here (Linux before 6.6)")
         yield found
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -17,7 +15,7 @@ from dolmen.store import Store
 from dolmen.support.errors import MachineError
 from dolmen.system.keeping import remember
 from dolmen.system.machine.making import NOTES
-from tests.lib.faults.disks import Memory, memory
+from tests.lib.faults.disks import Memory
 
 pytestmark = pytest.mark.root
 
@@ -25,28 +23,20 @@ _SIZE = 1 << 20
 KEYS = [Sha256(f"{number:064x}") for number in range(3)]
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Memory]:
-    with memory(tmp_path) as found:
-        if found is None:
-            pytest.skip("tmpfs has no user attributes here (Linux before 6.6)")
-        yield found
-
-
-def test_a_full_disk_is_tried_again_with_what_was_freed(disk: Memory) -> None:
-    store = Store.open(disk.mount / "store")
+def test_a_full_disk_is_tried_again_with_what_was_freed(small: Memory) -> None:
+    store = Store.open(small.mount / "store")
     for number, key in enumerate(KEYS):
         with store.tree_builder() as builder:
             builder.add_file("x", random.Random(number).randbytes(_SIZE))
             store.name(f"system/{key}", builder.commit().commit)
         remember(store.path / NOTES, key, store)
-    disk.limit(room=0, inodes=0)
+    small.limit(room=0, inodes=0)
     tries = []
 
     def change() -> int:
-        tries.append(os.statvfs(disk.mount).f_bavail)
+        tries.append(os.statvfs(small.mount).f_bavail)
         try:
-            (disk.mount / "made").write_bytes(bytes(_SIZE))
+            (small.mount / "made").write_bytes(bytes(_SIZE))
         except OSError as error:
             raise MachineError("the disk is full", reason="root-full") from error
         return len(tries)
@@ -58,4 +48,4 @@ def test_a_full_disk_is_tried_again_with_what_was_freed(disk: Memory) -> None:
     assert tries[0] == 0
     # The newest stays, for what asked for room.
     assert [key for key in KEYS if store.resolve(f"system/{key}")] == KEYS[2:]
-    assert (disk.mount / "made").stat().st_size == _SIZE
+    assert (small.mount / "made").stat().st_size == _SIZE
