@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,12 @@ from pathlib import Path
 class _Threads(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """As servers do: without it each file comes 40 ms after its head (Nagle, delayed ACK)."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, address
 
     def handle_error(self, *_args: object) -> None:
         """A client that hangs up is part of the tests."""

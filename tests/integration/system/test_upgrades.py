@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from dolmen.store.sysroot import Sysroot
 from dolmen.support.errors import StoreError
 from dolmen.system.boot.environment import block
+from dolmen.system.machine.delta import find_delta, take_delta
+from dolmen.system.machine.remote import Remote
 from tests.lib.archive import Server, Signer, serve
 from tests.lib.sysroots import REF, Lab, Said
 
@@ -30,6 +33,7 @@ class World:
     def __init__(self, lab: Lab, signer: Signer, server: Server) -> None:
         self.lab = lab
         self.signer = signer
+        self.server = server
         self.served = server.root / "repo"
         self.url = f"{server.uri}/repo"
         lab.ostree("init", f"--repo={self.served}", "--mode=archive")
@@ -51,13 +55,14 @@ class World:
         packages: dict[str, str] | None = None,
         *,
         key: str | None = "good",
+        extra: Mapping[str, str] | None = None,
         **more: object,
     ) -> str:
         """Publish an image; the commit."""
         sign = []
         if key is not None:
             sign = [f"--gpg-sign={self.signer.key(key)}", f"--gpg-homedir={self.signer.home}"]
-        files = {**self.files, "usr/bin/tool": version * 1000}
+        files = {**self.files, "usr/bin/tool": version * 1000, **(extra or {})}
         options: dict[str, object] = {"architecture": "amd64", "sizes": True, **more}
         return self.lab.image(
             version,
@@ -69,6 +74,12 @@ class World:
             **options,  # type: ignore[arg-type]
         )
 
+    def delta(self, commit: str, *words: str) -> None:
+        """Publish a delta from the first image."""
+        ends = (f"--from={self.first}", f"--to={commit}")
+        self.lab.ostree("static-delta", "generate", f"--repo={self.served}", *ends, *words)
+        self.lab.ostree("summary", f"--repo={self.served}", "-u")
+
     def path(self, commit: str, kind: str) -> Path:
         return self.served / "objects" / commit[:2] / f"{commit[2:]}.{kind}"
 
@@ -77,6 +88,11 @@ class World:
         assert said.json["error"]["hint"]
         status = self.lab.dolmen("status").json
         assert [one["version"] for one in status["deployments"]] == ["12.1"]
+
+
+def _noise(size: int) -> str:
+    """What cannot be packed, the same each time."""
+    return random.Random(0).randbytes(size // 2).hex()
 
 
 @pytest.fixture
@@ -124,22 +140,92 @@ def test_an_image_that_was_given_up_is_not_taken_again(world: World) -> None:
     assert lab.dolmen("upgrade").json["deployment"]["commit"] == newer
 
 
-def test_a_delta_is_taken_where_there_is_one(world: World) -> None:
+def test_a_delta_is_taken_and_nothing_beside_it(world: World) -> None:
     lab = world.lab
-    commit = world.offer("12.2", 2)
-    lab.ostree(
-        "static-delta",
-        "generate",
-        f"--repo={world.served}",
-        f"--from={world.first}",
-        f"--to={commit}",
-    )
-    lab.ostree("summary", f"--repo={world.served}", "-u")
+    commit = world.offer("12.2", 2, sizes=False)
+    world.delta(commit)
     said = lab.dolmen("upgrade", "--preview")
     assert said.json["delta"] is True, said
+    world.server.requests.clear()
     done = lab.dolmen("upgrade")
     assert done.json["deployment"]["commit"] == commit, done
-    assert 0.3 < done.json["fetched"] / said.json["size"] < 3
+    assert done.json["fetched"] == pytest.approx(said.json["size"], rel=0.5)
+    # One file is read for the packages that change; directories on the way to it.
+    assert world.server.count(".filez") == 1
+    assert world.server.count("/superblock") == 1
+    assert len(world.server.requests) < 16
+    lab.ostree("fsck", f"--repo={lab.repo}", "--quiet")
+
+
+def test_what_a_delta_leaves_out_comes_beside_it(world: World) -> None:
+    """Of an object that is larger than `--min-fallback-size` (in MB) there are no two copies."""
+    commit = world.offer("12.2", 2, extra={"usr/bin/large": _noise(1 << 21)})
+    world.delta(commit, "--min-fallback-size=1")
+    said = world.lab.dolmen("upgrade", "--preview")
+    assert said.json["delta"] is True
+    assert said.json["size"] > 1 << 20
+    world.server.requests.clear()
+    done = world.lab.dolmen("upgrade")
+    assert done.json["deployment"]["commit"] == commit, done
+    assert world.server.count(".filez") == 2
+    world.lab.ostree("fsck", f"--repo={world.lab.repo}", "--quiet")
+
+
+def test_a_delta_that_was_made_is_not_fetched_again(world: World) -> None:
+    """An upgrade that was cut off after it: the commit is here, nothing names it."""
+    commit = world.offer("12.2", 2)
+    world.delta(commit)
+    sysroot = world.lab.sysroot()
+    with Remote(world.url) as remote:
+        offered = find_delta(sysroot, remote, commit)
+        assert offered is not None
+        heard: list[int] = []
+        came = take_delta(sysroot, remote, offered, heard.append)
+        assert heard[-1] == came > 0
+        assert take_delta(sysroot, remote, offered, heard.append) == 0
+    assert (world.lab.repo / f"state/{commit}.commitpartial").exists()
+    world.server.requests.clear()
+    done = world.lab.dolmen("upgrade")
+    assert done.json["deployment"]["commit"] == commit, done
+    assert not (world.lab.repo / f"state/{commit}.commitpartial").exists()
+    assert not any(path.endswith("/0") for path, _ in world.server.requests)
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "longer", "head", "elsewhere"])
+def test_a_delta_that_is_of_no_use(world: World, damage: str) -> None:
+    lab = world.lab
+    commit = world.offer("12.2", 2)
+    world.delta(commit)
+    (head,) = world.served.glob("deltas/*/*/superblock")
+    part = head.with_name("0")
+    whole = part.read_bytes()
+    if damage == "changed":
+        part.write_bytes(whole[:-9] + bytes(9))
+    elif damage == "gone":
+        part.unlink()
+    elif damage == "longer":
+        part.write_bytes(whole + bytes(9))
+    elif damage == "head":
+        head.write_bytes(b"no delta")
+    else:
+        other = world.offer("12.3", 3)
+        world.delta(other)
+        (fine,) = set(world.served.glob("deltas/*/*/superblock")) - {head}
+        fine.write_bytes(head.read_bytes())
+        commit = other
+    done = lab.dolmen("upgrade")
+    assert done.json["deployment"]["commit"] == commit, done
+    assert world.server.count(".filez") > 1
+    lab.ostree("fsck", f"--repo={lab.repo}", "--quiet")
+
+
+def test_a_delta_vouches_for_nobody(world: World) -> None:
+    commit = world.offer("12.2", 2, key=None)
+    world.delta(commit)
+    world.refused(world.lab.dolmen("upgrade"), "signature-missing", 5)
+    commit = world.offer("12.3", 3)
+    world.delta(commit)
+    assert world.lab.dolmen("upgrade").json["deployment"]["commit"] == commit
 
 
 def test_sizes_are_asked_for_where_the_commit_has_none(world: World) -> None:

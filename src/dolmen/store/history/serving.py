@@ -137,6 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "dolmen", ""
     timeout = _PATIENCE
+    # A file goes after its head: otherwise it would wait for the other side to confirm that, 40 ms.
+    disable_nagle_algorithm = True
     server: Server
 
     def do_GET(self) -> None:

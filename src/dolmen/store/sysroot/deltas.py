@@ -1,27 +1,146 @@
-"""The head of a static delta: how much it would bring."""
+"""Static deltas of a server: what one would bring, and taking in what it brought.
+
+libostree's own pull (2022.7) looks for an image's objects while it still applies the parts of a
+delta, and fetches one by one what it does not find yet: more bytes than without a delta. So the
+parts are fetched first and applied at once, and the pull has the rest to do.
+"""
 
 from __future__ import annotations
 
-from gi.repository import GLib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gi.repository import Gio, GLib, OSTree
+
+from dolmen.store.history.repository import History, told
 
 #: ostree-repo-static-delta-private.h, OSTREE_STATIC_DELTA_SUPERBLOCK_FORMAT.
 _SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
-_PARTS, _FALLBACKS = 6, 7
+_AFTER, _PARTS, _FALLBACKS = 3, 6, 7
+#: One byte for the kind of an object and 32 for its name.
+_OBJECT = 33
+#: A signed one begins so; nobody here can check that signature, the commit's own is what counts.
+_SIGNED = b"OSTSGNDT"
 
 
-def delta_size(content: bytes) -> int | None:
-    """Bytes of a delta's parts and of the objects that it leaves out; None for what is no delta."""
-    variant = GLib.Variant.new_from_bytes(
-        GLib.VariantType.new(_SUPERBLOCK), GLib.Bytes.new(content), False
-    )
-    if not variant.is_normal_form():
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of a delta's files: `inline` where it lies in the head. `objects`: (kind, checksum), kind
+    as in `OSTree.ObjectType`; sizes in bytes."""
+
+    size: int
+    usize: int
+    objects: tuple[tuple[int, str], ...]
+    inline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What leads to a commit: `head` is its first file. `fallbacks`: objects that it leaves out,
+    with their bytes on the network and on the disk."""
+
+    commit: str
+    head: bytes
+    parts: tuple[Part, ...]
+    fallbacks: int
+    fallback_size: int
+    fallback_usize: int
+
+    @property
+    def size(self) -> int:
+        """Bytes to fetch, all in all."""
+        return len(self.head) + self.fallback_size + sum(size for _number, size in self.files)
+
+    @property
+    def usize(self) -> int:
+        """Bytes of the objects that it makes or leaves out."""
+        return self.fallback_usize + sum(one.usize for one in self.parts)
+
+    @property
+    def objects(self) -> int:
+        """How many objects come of it, those that it leaves out among them."""
+        return self.fallbacks + sum(len(one.objects) for one in self.parts)
+
+    @property
+    def files(self) -> tuple[tuple[int, int], ...]:
+        """(number, size) of the parts that are files of their own."""
+        return tuple((i, one.size) for i, one in enumerate(self.parts) if not one.inline)
+
+
+def read_delta(head: bytes) -> Delta | None:
+    """Read the first file of a delta; None for what is none, or none that can be applied."""
+    if head.startswith(_SIGNED):
         return None
-    total = len(content)
-    for place, column in ((_PARTS, 2), (_FALLBACKS, 2)):
-        table = variant.get_child_value(place)
-        for number in range(table.n_children()):
-            total += _number(table.get_child_value(number).get_child_value(column).get_uint64())
-    return total
+    block = _block(head)
+    if not block.is_normal_form():
+        return None
+    after = bytes(block.get_child_value(_AFTER).get_data_as_bytes().get_data() or b"")
+    inline = _inline(block.get_child_value(0))
+    parts = []
+    table = block.get_child_value(_PARTS)
+    for number in range(table.n_children()):
+        _, _, size, usize, objects = table.get_child_value(number).unpack()
+        packed = bytes(objects)
+        names = tuple(
+            (packed[at], packed[at + 1 : at + _OBJECT].hex())
+            for at in range(0, len(packed), _OBJECT)
+        )
+        parts.append(Part(_number(size), _number(usize), names, number in inline))
+    table = block.get_child_value(_FALLBACKS)
+    rows = [table.get_child_value(number).unpack() for number in range(table.n_children())]
+    sizes = [(_number(size), _number(usize)) for _, _, size, usize in rows]
+    packed_size, unpacked_size = sum(pair[0] for pair in sizes), sum(pair[1] for pair in sizes)
+    return Delta(after.hex(), head, tuple(parts), len(rows), packed_size, unpacked_size)
+
+
+def is_needed(history: History, delta: Delta) -> bool:
+    """Whether anything that a delta makes is not here yet."""
+    with told():
+        return any(
+            not history.repo.has_object(OSTree.ObjectType(kind), checksum, None)[1]
+            for part in delta.parts
+            for kind, checksum in part.objects
+        )
+
+
+def apply(history: History, delta: Delta, directory: Path) -> None:
+    """Make a delta's objects; `directory` has its files, each part under its number.
+
+    libostree compares every part with the head's checksum and every object with its name. The
+    commit stays marked as incomplete, so that a pull looks whether all of it is here and signed.
+    Raises StoreError ("store-full", "object-missing", "store-failed", …); nothing is here then.
+    """
+    (directory / "superblock").write_bytes(_without_fallbacks(delta.head))
+    with history.transaction() as repo:
+        repo.mark_commit_partial(delta.commit, True)
+        repo.static_delta_execute_offline(Gio.File.new_for_path(str(directory)), False, None)
+
+
+def _without_fallbacks(head: bytes) -> bytes:
+    """libostree applies no file that counts on objects beside it: the pull brings these."""
+    block = _block(head)
+    if not block.get_child_value(_FALLBACKS).n_children():
+        return head
+    children = [block.get_child_value(number) for number in range(_FALLBACKS)]
+    children.append(GLib.Variant("a(yaytt)", []))
+    return bytes(GLib.Variant.new_tuple(*children).get_data_as_bytes().get_data() or b"")
+
+
+def _block(head: bytes) -> GLib.Variant:
+    return GLib.Variant.new_from_bytes(
+        GLib.VariantType.new(_SUPERBLOCK), GLib.Bytes.new(head), False
+    )
+
+
+def _inline(values: GLib.Variant) -> set[int]:
+    """The parts that lie in the head, called by the path that they would have."""
+    names = (
+        values.get_child_value(number).get_child_value(0).get_string()
+        for number in range(values.n_children())
+    )
+    found = (re.fullmatch(r"deltas/.*/([0-9]{1,6})", name) for name in names)
+    return {int(match[1]) for match in found if match is not None}
 
 
 def _number(value: int) -> int:

@@ -1,8 +1,7 @@
 """Images from elsewhere: whom to trust, whether a commit is theirs, and bringing it here.
 
-A pull takes only the objects that are not here yet, or a static delta where the server offers one
-from a commit that is here. libostree checks every object against its name and every commit against
-the remote's keys.
+A pull takes only the objects that are not here yet; static deltas come before it (`deltas`).
+libostree checks every object against its name and every commit against the remote's keys.
 """
 
 from __future__ import annotations
@@ -124,6 +123,7 @@ def fetch(
         "override-commit-ids": GLib.Variant("as", [commit]),
         "depth": GLib.Variant("i", 0),
         "n-network-retries": GLib.Variant("u", 3),
+        "disable-static-deltas": GLib.Variant("b", True),
     }
     if only:
         options["subdirs"] = GLib.Variant("as", list(only))

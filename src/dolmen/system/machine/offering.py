@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dolmen.store.history.repository import History
@@ -13,6 +13,7 @@ from dolmen.store.sysroot.commits import reached
 from dolmen.store.sysroot.fetching import has, load, object_sizes, verify
 from dolmen.store.sysroot.metadata import parse_commit
 from dolmen.support.errors import ArchiveError
+from dolmen.system.machine.delta import OfferedDelta, find_delta
 from dolmen.system.machine.packages import STATUS
 from dolmen.system.machine.remote import Remote
 
@@ -26,8 +27,8 @@ _GROWTH = 3
 class Offer:
     """An image that a server has.
 
-    `objects` and `size`: what would come over the network, in bytes; `delta`: as one static delta
-    instead. `needed`: bytes on our disk. `status`: its dpkg database, "" where nobody looked.
+    `objects` and `size`: what would come over the network, in bytes, as one static `delta` where
+    there is one. `needed`: bytes on our disk. `status`: its dpkg database, "" where nobody looked.
     """
 
     commit: str
@@ -35,7 +36,7 @@ class Offer:
     objects: int
     size: int
     needed: int
-    delta: bool = False
+    delta: OfferedDelta | None = None
     status: str = ""
 
 
@@ -65,31 +66,36 @@ def look(sysroot: Sysroot, remote: Remote, name: str, ref: str, *, signed: bool)
 def count(sysroot: Sysroot, remote: Remote, image: Metadata, *, packages: bool = False) -> Offer:
     """How much an image would bring; `packages`: with its dpkg database.
 
-    Reads the directories that differ, and asks for sizes where the commit does not hold them.
+    A delta says how much it is. Elsewhere the directories that differ are read, and sizes asked for
+    where the commit does not hold them. Raises ArchiveError ("remote-failed", "remote-corrupt").
     """
     history = sysroot.repository
     content = remote.metadata(image.commit, "commit")
-    sizes = object_sizes(content)
     walk = _Walk(history, remote, reached(history, (one.commit for one in sysroot.deployments())))
-    walk.commit(content)
-    noted = [sizes[name] for name in walk.files if name in sizes]
-    others = remote.sizes([name for name in walk.files if name not in sizes])
-    packed = sum(pair[0] for pair in noted) + others
-    unpacked = sum(pair[1] for pair in noted) + others * _GROWTH + len(walk.files) * _BLOCK
-    delta = _delta_size(history, remote, sysroot, image.commit)
     status = ""
     if packages:
         found = walk.found(content, STATUS)
         if found is not None:
             status = _text(history, remote, found)
+    offered = find_delta(sysroot, remote, image.commit)
+    if offered is not None:
+        delta = offered.delta
+        # Packed and unpacked are here together for a moment.
+        needed = delta.size + delta.usize + delta.objects * _BLOCK
+        return Offer(image.commit, image, delta.objects, delta.size, needed, offered, status)
+    walk.commit(content)
+    sizes = object_sizes(content)
+    noted = [sizes[name] for name in walk.files if name in sizes]
+    others = remote.sizes([name for name in walk.files if name not in sizes])
+    packed = sum(pair[0] for pair in noted) + others
+    unpacked = sum(pair[1] for pair in noted) + others * _GROWTH + len(walk.files) * _BLOCK
     return Offer(
         image.commit,
         image,
         len(walk.files) + walk.count,
-        # libostree takes a delta wherever there is one.
-        packed + walk.size if delta is None else delta,
+        packed + walk.size,
         unpacked + walk.count * _BLOCK,
-        delta is not None,
+        None,
         status,
     )
 
@@ -109,46 +115,51 @@ class _Walk:
 
     def commit(self, content: bytes) -> None:
         found = decode_commit(content)
-        self.count, self.size = 1, len(content)
-        self._get(found.meta, "dirmeta")
-        waiting = [found.tree]
-        while waiting:
-            checksum = waiting.pop()
-            if checksum in self._seen:
-                continue
-            self._seen.add(checksum)
-            tree = decode_dirtree(self._get(checksum, "dirtree"))
-            for file in tree.files.values():
-                if file in self.known.files or file in self.files:
-                    continue
-                if not has(self.history, file, "file"):
-                    self.files.add(file)
-            for child, meta in tree.dirs.values():
-                if meta not in self.known.dirmetas:
-                    self._get(meta, "dirmeta")
-                waiting.append(child)
+        self.count += 1
+        self.size += len(content)
+        self._get([found.meta], "dirmeta")
+        level = {found.tree}
+        while level:
+            new = sorted(level - self._seen)
+            self._seen |= level
+            level = set()
+            metas: set[str] = set()
+            for tree in map(decode_dirtree, self._get(new, "dirtree")):
+                for file in tree.files.values():
+                    if file in self.known.files or file in self.files:
+                        continue
+                    if not has(self.history, file, "file"):
+                        self.files.add(file)
+                for child, meta in tree.dirs.values():
+                    level.add(child)
+                    metas.add(meta)
+            self._get(sorted(metas - self.known.dirmetas), "dirmeta")
 
     def found(self, content: bytes, path: str) -> str | None:
         """The object of a file at a path."""
         here = decode_commit(content).tree
         *parents, last = path.split("/")
         for name in parents:
-            below = decode_dirtree(self._get(here, "dirtree")).dirs.get(name)
+            below = decode_dirtree(*self._get([here], "dirtree")).dirs.get(name)
             if below is None:
                 return None
             here = below[0]
-        return decode_dirtree(self._get(here, "dirtree")).files.get(last)
+        return decode_dirtree(*self._get([here], "dirtree")).files.get(last)
 
-    def _get(self, checksum: str, kind: str) -> bytes:
-        key = (checksum, kind)
-        if key not in self._read:
-            if has(self.history, checksum, kind):
-                self._read[key] = load(self.history, checksum, kind)
-            else:
-                self._read[key] = self.remote.metadata(checksum, kind)
-                self.count += 1
-                self.size += len(self._read[key])
-        return self._read[key]
+    def _get(self, checksums: Sequence[str], kind: str) -> list[bytes]:
+        """Objects from here or from there; each is asked for once."""
+        away = []
+        for checksum in checksums:
+            if (checksum, kind) not in self._read:
+                if has(self.history, checksum, kind):
+                    self._read[checksum, kind] = load(self.history, checksum, kind)
+                else:
+                    away.append(checksum)
+        for checksum, content in zip(away, self.remote.several(away, kind), strict=True):
+            self._read[checksum, kind] = content
+            self.count += 1
+            self.size += len(content)
+        return [self._read[checksum, kind] for checksum in checksums]
 
 
 def _text(history: History, remote: Remote, checksum: str) -> str:
@@ -159,25 +170,3 @@ def _text(history: History, remote: Remote, checksum: str) -> str:
     else:
         content = remote.file(checksum)
     return (content or b"").decode("utf-8", "surrogateescape")
-
-
-def _delta_size(history: History, remote: Remote, sysroot: Sysroot, commit: str) -> int | None:
-    """Bytes of the static delta that libostree would take; None where there is none."""
-    from dolmen.store.sysroot.deltas import delta_size
-
-    best: int | None = None
-    for base in dict.fromkeys(one.commit for one in sysroot.own()):
-        content = remote.superblock(f"deltas/{_delta_name(base, commit)}/superblock")
-        size = delta_size(content) if content is not None else None
-        if size is not None and (best is None or size < best):
-            best = size
-    return best
-
-
-def _delta_name(before: str, after: str) -> str:
-    """Where a delta lies (ostree-core.c, _ostree_get_relative_static_delta_path)."""
-    names = [
-        base64.b64encode(bytes.fromhex(one)).decode().rstrip("=").replace("/", "_")
-        for one in (before, after)
-    ]
-    return f"{names[0][:2]}/{names[0][2:]}-{names[1]}"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
 
 from dolmen.archive.transport import GoneError, RefusedError, Transport, UnavailableError
 from dolmen.support.errors import ArchiveError
 
+_T = TypeVar("_T")
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 #: No commit and no directory of a Debian system comes near.
 _LARGEST = 32 << 20
 #: Objects whose size is asked for, and connections for it.
-_ASKED, _WORKERS = 2500, 4
+_ASKED, _WORKERS = 2500, 8
 #: How often a server that does not answer is asked.
 _ATTEMPTS = 3
 
@@ -25,13 +29,26 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._transport = Transport()
+        self._workers = ThreadPoolExecutor(_WORKERS)
+        self._own = threading.local()
+        self._opened: list[Transport] = []
 
     def __enter__(self) -> Remote:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._transport.close()
+        self._workers.shutdown(cancel_futures=True)
+        for transport in self._opened:
+            transport.close()
+
+    @property
+    def _transport(self) -> Transport:
+        """This thread's."""
+        if not hasattr(self._own, "transport"):
+            self._own.transport = Transport()
+            self._opened.append(self._own.transport)
+        found: Transport = self._own.transport
+        return found
 
     def ref(self, name: str) -> str:
         """The commit that a ref names; raises ArchiveError ("no-ref", "remote-failed")."""
@@ -53,15 +70,15 @@ class Remote:
         """
         content = self._get(_path(checksum, kind))
         if content is None or hashlib.sha256(content).hexdigest() != checksum:
-            raise ArchiveError(
-                "what the server sent is not what its name says"
-                if content is not None
-                else "the server lacks a part of the image",
-                reason="remote-corrupt",
-                context=f"{self.url}/{_path(checksum, kind)}",
-                hint="try again later; then tell whoever runs the server",
-            )
+            what = "what the server sent is not what its name says"
+            if content is None:
+                what = "the server lacks a part of the image"
+            raise self._corrupt(what, _path(checksum, kind))
         return content
+
+    def several(self, checksums: Sequence[str], kind: str) -> list[bytes]:
+        """What `metadata` gives for each, asked for side by side."""
+        return list(self._workers.map(lambda checksum: self.metadata(checksum, kind), checksums))
 
     def detached(self, checksum: str) -> bytes:
         """What was attached to a commit later, signatures above all; empty where nothing was."""
@@ -88,34 +105,59 @@ class Remote:
         """
         names = sorted(checksums)
         asked = names[:: max(1, len(names) // _ASKED)]
-        parts = [asked[number::_WORKERS] for number in range(_WORKERS)]
-        with ThreadPoolExecutor(_WORKERS) as workers:
-            total = sum(workers.map(self._sizes, parts))
+        try:
+            total = sum(self._workers.map(self._size, asked))
+        except (RefusedError, UnavailableError):
+            return 0  # it is a figure for people; the fetch itself tells what is wrong
         return total * len(names) // len(asked) if asked else 0
 
-    def _sizes(self, checksums: Sequence[str]) -> int:
-        transport = Transport()
-        total = 0
+    def _size(self, checksum: str) -> int:
         try:
-            for checksum in checksums:
-                total += transport.size(f"{self.url}/{_path(checksum, 'filez')}") or 0
-        except (GoneError, RefusedError, UnavailableError):
-            pass  # it is a figure for people; the fetch itself tells what is wrong
-        finally:
-            transport.close()
-        return total
+            return self._transport.size(f"{self.url}/{_path(checksum, 'filez')}") or 0
+        except GoneError:
+            return 0
 
-    def superblock(self, path: str) -> bytes | None:
-        """The head of a static delta; None where there is none."""
+    def delta_head(self, path: str) -> bytes | None:
+        """The first file of a static delta; None where there is none."""
         return self._get(path)
 
+    def save(self, path: str, file: Path, size: int, moved: Callable[[int], None]) -> None:
+        """Write what lies there, `size` bytes, to a file; a broken transfer goes on where it was.
+
+        Raises ArchiveError ("remote-corrupt", "remote-failed"), OSError.
+        """
+
+        def once() -> None:
+            there = stream.tell()
+            body = self._transport.get(f"{self.url}/{path}", start=there)
+            stream.seek(body.start)
+            stream.truncate()
+            for chunk in body.chunks:
+                stream.write(chunk)
+                if stream.tell() > size:
+                    raise RefusedError("more than was announced")
+                moved(stream.tell())
+            if stream.tell() < size:
+                raise UnavailableError("it ended early")
+
+        try:
+            with file.open("wb") as stream:
+                self._trying(path, once)
+        except GoneError:
+            raise self._corrupt("the server lacks a part of the delta", path) from None
+
     def _get(self, path: str, *, fresh: bool = False) -> bytes | None:
+        try:
+            return self._trying(path, lambda: self._once(path, fresh))
+        except GoneError:
+            return None
+
+    def _trying(self, path: str, once: Callable[[], _T]) -> _T:
+        """Do something until it works; raises GoneError, ArchiveError ("remote-failed")."""
         last: Exception | None = None
         for _attempt in range(_ATTEMPTS):
             try:
-                return self._once(path, fresh)
-            except GoneError:
-                return None
+                return once()
             except UnavailableError as error:
                 last = error
             except RefusedError as error:
@@ -126,6 +168,14 @@ class Remote:
             reason="remote-failed",
             context=f"{self.url}/{path}: {last}",
             hint="dolmen system upgrade --check",
+        )
+
+    def _corrupt(self, message: str, path: str) -> ArchiveError:
+        return ArchiveError(
+            message,
+            reason="remote-corrupt",
+            context=f"{self.url}/{path}",
+            hint="try again later; then tell whoever runs the server",
         )
 
     def _once(self, path: str, fresh: bool) -> bytes:

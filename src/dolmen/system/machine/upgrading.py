@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dolmen.store.sysroot import Deployment, Metadata, Sysroot
-from dolmen.store.sysroot.fetching import fetch, trust
+from dolmen.store.sysroot.fetching import Fetched, fetch, trust
 from dolmen.support.clock import monotonic
+from dolmen.support.errors import ArchiveError, StoreError
 from dolmen.support.events import (
     Emit,
     Notice,
@@ -25,6 +26,7 @@ from dolmen.system.machine import packages
 from dolmen.system.machine.changes import lasting
 from dolmen.system.machine.checking import check_metadata, check_ref
 from dolmen.system.machine.declared import UpdateSource, declared_update
+from dolmen.system.machine.delta import OfferedDelta, take_delta
 from dolmen.system.machine.deploying import put
 from dolmen.system.machine.layers import PARTS, layers_in
 from dolmen.system.machine.offering import Offer, count, look
@@ -115,27 +117,9 @@ def upgrade(
                 return Upgrade(_from_elsewhere(sysroot, current, origin), available)
             return Upgrade(Outcome(False, current), available)
         sysroot.prepare_cleanup()
-        if not layers_in(new_origin):
-            check_root_room(sysroot, offer.needed)
-        began = monotonic()
-        if not layers_in(new_origin):
-            size = f"{offer.size / (1 << 20):.1f} MiB"
-            emit(Notice(f"{image.version}: {size} to fetch{', a delta' if offer.delta else ''}"))
-        emit(PhaseStarted(Phase.PULL, offer.objects))
-
-        def moved(done: int, total: int, size: int) -> None:
-            emit(PhaseProgress(Phase.PULL, done, total, size, offer.size))
-
-        fetched = fetch(
-            sysroot.repository,
-            chosen.remote,
-            chosen.ref,
-            image.commit,
-            # An image with layers is made here, from what the new one is declared to be.
-            only=PARTS if layers_in(new_origin) else (),
-            progress=moved,
+        fetched = _bring(
+            sysroot, chosen, image, offer, layered=bool(layers_in(new_origin)), emit=emit
         )
-        emit(PhaseFinished(Phase.PULL, fetched.objects, monotonic() - began, fetched.size))
         new_origin["origin"] = {"refspec": f"{chosen.remote}:{chosen.ref}"}
         outcome = put(
             sysroot,
@@ -148,6 +132,66 @@ def upgrade(
             emit=emit,
         )
         return Upgrade(outcome, available, fetched.size, fetched.objects)
+
+
+def _bring(
+    sysroot: Sysroot,
+    chosen: UpdateSource,
+    image: Metadata,
+    offer: Offer,
+    *,
+    layered: bool,
+    emit: Emit,
+) -> Fetched:
+    """Fetch an image: by its delta where there is one, what is missing then object by object.
+
+    `layered`: only what it is declared to be, from which an image with layers is made here.
+    """
+    began = monotonic()
+    if not layered:
+        check_root_room(sysroot, offer.needed)
+        size = f"{offer.size / (1 << 20):.1f} MiB"
+        emit(Notice(f"{image.version}: {size} to fetch{', a delta' if offer.delta else ''}"))
+    emit(PhaseStarted(Phase.PULL, offer.objects))
+    before = Fetched(0, 0)
+    if offer.delta is not None and not layered:
+        before = _by_delta(sysroot, chosen, offer, offer.delta, emit)
+
+    def moved(done: int, total: int, size: int) -> None:
+        done, total, size = before.objects + done, before.objects + total, before.size + size
+        emit(PhaseProgress(Phase.PULL, done, total, size, offer.size))
+
+    rest = fetch(
+        sysroot.repository,
+        chosen.remote,
+        chosen.ref,
+        image.commit,
+        only=PARTS if layered else (),
+        progress=moved,
+    )
+    fetched = Fetched(before.objects + rest.objects, before.size + rest.size)
+    emit(PhaseFinished(Phase.PULL, fetched.objects, monotonic() - began, fetched.size))
+    return fetched
+
+
+def _by_delta(
+    sysroot: Sysroot, chosen: UpdateSource, offer: Offer, offered: OfferedDelta, emit: Emit
+) -> Fetched:
+    """What a delta brought: nothing, with a word, where it cannot be used."""
+    objects = offered.delta.objects
+
+    def moved(size: int) -> None:
+        emit(PhaseProgress(Phase.PULL, 0, objects, size, offer.size))
+
+    try:
+        with Remote(chosen.url) as remote:
+            size = take_delta(sysroot, remote, offered, moved)
+    except (ArchiveError, StoreError) as error:
+        if error.reason in ("store-full", "store-read-only"):
+            raise
+        emit(Notice(f"the delta is of no use ({error.reason}): fetching what differs"))
+        return Fetched(0, 0)
+    return Fetched(objects if size else 0, size)
 
 
 def rebase(

@@ -70,7 +70,7 @@ def value_of(found: Available) -> dict[str, object]:
         "source": found.source,
         "size": found.offer.size if found.offer else None,
         "objects": found.offer.objects if found.offer else None,
-        "delta": found.offer.delta if found.offer else None,
+        "delta": found.offer.delta is not None if found.offer else None,
         "packages": found.changes,
         "given_up": found.failed is not None,
     }

@@ -1,0 +1,74 @@
+"""The static delta that a server has for an image: found, fetched, applied."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dolmen.store.history.repository import told
+from dolmen.store.sysroot import Sysroot
+from dolmen.store.sysroot.deltas import Delta, apply, is_needed, read_delta
+from dolmen.system.machine.remote import Remote
+
+#: A delta of a whole Debian has two dozen parts.
+_PARTS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedDelta:
+    """A delta and where it lies below the server's URL."""
+
+    path: str
+    delta: Delta
+
+
+def find_delta(sysroot: Sysroot, remote: Remote, commit: str) -> OfferedDelta | None:
+    """The smallest delta to a commit from one that is deployed here; None where there is none.
+
+    Raises ArchiveError ("remote-failed").
+    """
+    best: OfferedDelta | None = None
+    for base in dict.fromkeys(one.commit for one in sysroot.own()):
+        path = f"deltas/{_name(base, commit)}"
+        head = remote.delta_head(f"{path}/superblock")
+        delta = read_delta(head) if head is not None else None
+        if delta is None or delta.commit != commit or len(delta.parts) > _PARTS:
+            continue
+        if best is None or delta.size < best.delta.size:
+            best = OfferedDelta(path, delta)
+    return best
+
+
+def take_delta(
+    sysroot: Sysroot, remote: Remote, offered: OfferedDelta, moved: Callable[[int], None]
+) -> int:
+    """Fetch a delta and make its objects; returns the bytes that came. `moved` hears of them.
+
+    What an interrupted upgrade has left of it is not made again. Raises ArchiveError
+    ("remote-failed", "remote-corrupt"), StoreError ("store-full", "store-failed", …).
+    """
+    history, delta = sysroot.repository, offered.delta
+    if not is_needed(history, delta):
+        return 0
+    total = 0
+    with told(), history.scratch() as directory:
+        for number, size in delta.files:
+            came = total
+
+            def more(done: int, came: int = came) -> None:
+                moved(came + done)
+
+            remote.save(f"{offered.path}/{number}", directory / str(number), size, more)
+            total += size
+        apply(history, delta, directory)
+    return total
+
+
+def _name(before: str, after: str) -> str:
+    """Where a delta lies (ostree-core.c, _ostree_get_relative_static_delta_path)."""
+    names = [
+        base64.b64encode(bytes.fromhex(one)).decode().rstrip("=").replace("/", "_")
+        for one in (before, after)
+    ]
+    return f"{names[0][:2]}/{names[0][2:]}-{names[1]}"
