@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from tests.lib.command import Dolmen
 from tests.lib.machines import Machine, Moment
 from tests.system.conftest import Resume, Start
 from tests.system.lab import LOCALE, ZONE, Lab, declare
-from tests.system.ways import assert_healthy
+from tests.system.ways import SEED, assert_healthy, assert_sound, roles
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(3600)]
 GIB = 1 << 30
+#: Power cuts of a first start, and seconds from power-on in which they come.
+_CUTS, _EARLY, _LATE = 3, 8.0, 45.0
 
 
 def identity(machine: Machine) -> set[str]:
@@ -58,6 +62,33 @@ def test_a_machine_by_uefi_has_nothing_secret_of_another_and_its_whole_disk(
     assert size_of_root(other) - small > 1.9 * GIB
     assert other.run("dpkg -V", 900) == ""
     other.power_off()
+
+
+def test_a_power_cut_in_the_first_start_costs_nothing(lab: Lab, tmp_path: Path) -> None:
+    """The same machine again and again; its disk is larger than the image, so the root grows."""
+    disk = enlarged(lab.disk, tmp_path / "disk.qcow2")
+    seed = random.Random(SEED)
+    machine = Machine(disk, tmp_path / "machine")
+    try:
+        for number in range(_CUTS):
+            machine.start()
+            step = (_LATE - _EARLY) / _CUTS
+            time.sleep(_EARLY + step * (number + seed.random()))
+            machine.kill()
+            assert_sound(disk, tmp_path / "part")
+        machine.start()
+        machine.wait()
+        assert_healthy(machine)
+        assert roles(machine) == {"booted": lab.first}
+        assert machine.run("stat -c %s /etc/machine-id").strip() == "33"
+        for kind in ("ed25519", "ecdsa", "rsa"):
+            key = f"/etc/ssh/ssh_host_{kind}_key"
+            public = machine.run(f"ssh-keygen -y -f {key}").split()[:2]
+            assert machine.run(f"cat {key}.pub").split()[:2] == public
+        assert size_of_root(machine) > 4.5 * GIB
+        machine.power_off()
+    finally:
+        machine.kill()
 
 
 @pytest.mark.root

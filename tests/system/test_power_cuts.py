@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import machines, partitions
+from tests.lib import partitions
 from tests.lib.machines import Machine, Moment
 from tests.system.conftest import Resume
 from tests.system.lab import Lab
-from tests.system.ways import assert_healthy, rebase, roles
+from tests.system.ways import SEED, assert_healthy, assert_sound, rebase, roles
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(14400)]
 
@@ -35,10 +35,7 @@ _ABREAST = 2
 _A_LIFE = 3
 #: Up to when cuts come, in parts of an upgrade: some also in the new system's first seconds.
 _SPAN = 1.25
-#: Cuts of a first start, and seconds from power-on in which they come.
-_FIRST_STARTS, _EARLY, _LATE = 3, 8.0, 45.0
-_BOOT, _ROOT = 3, 4
-_SEED = os.environ.get("DOLMEN_TEST_SEED", "dolmen")
+_BOOT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ def test_a_power_cut_leaves_the_old_system_or_the_new(
     lab: Lab, ready: Moment, resume: Resume, url: str, tmp_path: Path
 ) -> None:
     whole = _uncut(resume(ready), url)
-    seed = random.Random(_SEED)
+    seed = random.Random(SEED)
     moments = [_SPAN * whole * (number + seed.random()) / CUTS for number in range(CUTS)]
     seed.shuffle(moments)
     lives = [moments[i : i + _A_LIFE] for i in range(0, CUTS, _A_LIFE)]
@@ -73,35 +70,6 @@ def test_a_power_cut_leaves_the_old_system_or_the_new(
     assert [cut.fault for cut in cuts if cut.fault] == []
     assert len(cuts) == CUTS
     assert {cut.started for cut in cuts} == {"old", "new"}
-
-
-def test_a_power_cut_in_the_first_start_costs_nothing(lab: Lab, tmp_path: Path) -> None:
-    """The same machine again and again; its disk is larger than the image, so the root grows."""
-    disk = machines.overlay(lab.disk, tmp_path / "disk.qcow2")
-    subprocess.run(["qemu-img", "resize", "-q", str(disk), "+1G"], check=True, timeout=60)
-    seed = random.Random(_SEED)
-    machine = Machine(disk, tmp_path / "machine")
-    try:
-        for number in range(_FIRST_STARTS):
-            machine.start()
-            step = (_LATE - _EARLY) / _FIRST_STARTS
-            time.sleep(_EARLY + step * (number + seed.random()))
-            machine.kill()
-            _assert_sound(disk, tmp_path / "part")
-        machine.start()
-        machine.wait()
-        assert_healthy(machine)
-        assert roles(machine) == {"booted": lab.first}
-        assert machine.run("stat -c %s /etc/machine-id").strip() == "33"
-        for kind in ("ed25519", "ecdsa", "rsa"):
-            key = f"/etc/ssh/ssh_host_{kind}_key"
-            public = machine.run(f"ssh-keygen -y -f {key}").split()[:2]
-            assert machine.run(f"cat {key}.pub").split()[:2] == public
-        grown = int(machine.run("df -B1M --output=size /sysroot | tail -1"))
-        assert grown > 4 * 1024
-        machine.power_off()
-    finally:
-        machine.kill()
 
 
 def _uncut(machine: Machine, url: str) -> float:
@@ -141,7 +109,7 @@ def _cut(lab: Lab, machine: Machine, scratch: Path, url: str, after: float) -> C
     machine.send(f"{rebase(url)} --reboot")
     time.sleep(after)
     machine.kill()
-    _assert_sound(machine.disk, scratch / "part")
+    assert_sound(machine.disk, scratch / "part")
     machine.start()
     machine.wait()
     assert_healthy(machine)
@@ -164,11 +132,3 @@ def _finish(lab: Lab, machine: Machine, url: str, started: str, scratch: Path) -
     loader = partitions.link(boot, "/loader")
     menu = partitions.read(boot, f"/{loader}/grub.cfg")
     assert f"dolmen_first='{other}." in menu
-
-
-def _assert_sound(disk: Path, copy: Path) -> None:
-    """Both file systems are whole once their journals are replayed."""
-    for number in (_BOOT, _ROOT):
-        part = partitions.extract(disk, number, copy)
-        assert partitions.check(part) == "", f"partition {number}"
-        part.unlink()

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
+from tests.lib import partitions
 from tests.lib.machines import Machine
 from tests.system.lab import KEY, REF
+
+#: What random moments are drawn from.
+SEED = os.environ.get("DOLMEN_TEST_SEED", "dolmen")
+_BOOT, _ROOT = 3, 4
 
 
 def status(machine: Machine) -> dict[str, Any]:
@@ -48,3 +55,11 @@ def assert_linked(machine: Machine) -> None:
         found = machine.run(f"find {one['path']}/usr -xdev -type f -links 1 -printf '%s %p\\n'")
         sizes = [int(line.split()[0]) for line in found.splitlines()]
         assert sum(sizes) < 1 << 20, found[:4000]
+
+
+def assert_sound(disk: Path, copy: Path) -> None:
+    """Both file systems of a machine that is off are whole once their journals are replayed."""
+    for number in (_BOOT, _ROOT):
+        part = partitions.extract(disk, number, copy)
+        assert partitions.check(part) == "", f"partition {number}"
+        part.unlink()
