@@ -222,10 +222,10 @@ def build(dolmen: Dolmen, directory: Path) -> str:
 
 
 def publish(dolmen: Dolmen, directory: Path, lab: Path, ref: str) -> str:
-    """Sign what a directory declares and put it where machines fetch it; the commit there, which
-    is the built tree with the name of the branch."""
+    """Sign what a directory declares and put it where machines fetch it, with a delta from what was
+    there; the commit, which is the built tree with the name of the branch."""
     signing = (f"--sign={SIGNER}", f"--gpg-homedir={lab / 'keys'}")
-    words = ("system", "publish", str(lab / "archive"), ref, *signing)
+    words = ("system", "publish", str(lab / "archive"), ref, "--delta", *signing)
     return str(dolmen.json(*words, cwd=directory, timeout=1800)["commit"])
 
 

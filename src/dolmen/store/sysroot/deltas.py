@@ -104,8 +104,11 @@ def is_needed(history: History, delta: Delta) -> bool:
         )
 
 
-def apply(history: History, delta: Delta, directory: Path) -> None:
-    """Make a delta's objects; `directory` has its files, each part under its number.
+def apply(
+    history: History, delta: Delta, directory: Path, *, base: GLib.Variant | None = None
+) -> None:
+    """Make a delta's objects; `directory` has its files, each part under its number. `base`: the
+    commit that it leads from, where only another of the same tree is here.
 
     libostree compares every part with the head's checksum and every object with its name. The
     commit stays marked as incomplete, so that a pull looks whether all of it is here and signed.
@@ -114,6 +117,8 @@ def apply(history: History, delta: Delta, directory: Path) -> None:
     (directory / "superblock").write_bytes(_without_fallbacks(delta.head))
     with history.transaction() as repo:
         repo.mark_commit_partial(delta.commit, True)
+        if base is not None:
+            repo.write_metadata(OSTree.ObjectType.COMMIT, None, base, None)
         repo.static_delta_execute_offline(Gio.File.new_for_path(str(directory)), False, None)
 
 

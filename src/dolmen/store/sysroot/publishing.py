@@ -1,9 +1,4 @@
-"""An image put where machines fetch it: named by its branch, signed, with deltas from those before.
-
-The commit that `dolmen system build` makes belongs to no branch, for the same image may be of
-several. What is published is the same tree under a commit that says which branch it is of: without
-that a server could show one branch's image, correctly signed, as another's.
-"""
+"""An image put where machines fetch it: named by its branch, signed, with a delta to it."""
 
 from __future__ import annotations
 
@@ -14,12 +9,11 @@ from pathlib import Path
 from gi.repository import GLib, OSTree
 
 from dolmen.store.history.pulling import pull_local
-from dolmen.store.history.repository import History, told
+from dolmen.store.history.repository import History
 from dolmen.store.history.signing import sign
 from dolmen.store.repo.refs import lookup
+from dolmen.store.sysroot.binding import bound
 from dolmen.support.errors import StoreError
-
-_BINDING = "ostree.ref-binding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,10 @@ def publish(
     pull_local(history, source, [commit], untrusted=True)
     with history.changing() as repo:
         before = lookup(history.files, ref)
-        made = _bound(repo, commit, ref)
+        made, variant = bound(history, commit, ref)
+        repo.prepare_transaction(None)
+        repo.write_metadata(OSTree.ObjectType.COMMIT, made, variant, None)
+        repo.commit_transaction(None)
         if keys:
             sign(history, made, tuple(keys), home=homedir)
         from_: list[str] = []
@@ -73,30 +70,3 @@ def publish(
         repo.set_ref_immediate(None, ref, made, None)
         repo.regenerate_summary(None, None)
     return Published(ref, made, before if before != made else None, tuple(from_))
-
-
-def _bound(repo: OSTree.Repo, commit: str, ref: str) -> str:
-    """The same tree and metadata under a commit that names its branch; the same each time."""
-    with told():
-        variant = repo.load_commit(commit)[1]
-        stamp = int(OSTree.commit_get_timestamp(variant))
-        values = {_BINDING: GLib.Variant("as", [ref])}
-        table = variant.get_child_value(0)
-        for number in range(table.n_children()):
-            entry = table.get_child_value(number)
-            key = entry.get_child_value(0).get_string()
-            if key not in (_BINDING, "ostree.sizes"):
-                values[key] = entry.get_child_value(1).get_variant()
-        root = repo.read_commit(commit, None)[1]
-        repo.prepare_transaction(None)
-        made = repo.write_commit_with_time(
-            None,
-            variant.get_child_value(3).get_string(),
-            None,
-            GLib.Variant("a{sv}", dict(sorted(values.items()))),
-            root,
-            stamp,
-            None,
-        )[1]
-        repo.commit_transaction(None)
-    return str(made)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from gi.repository import GLib
 
 from dolmen.store.history.repository import told
 from dolmen.store.sysroot import Sysroot
+from dolmen.store.sysroot.binding import bound
 from dolmen.store.sysroot.deltas import Delta, apply, is_needed, read_delta
+from dolmen.store.sysroot.fetching import has
 from dolmen.system.machine.remote import Remote
 
 #: A delta of a whole Debian has two dozen parts.
@@ -17,27 +21,41 @@ _PARTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class OfferedDelta:
-    """A delta and where it lies below the server's URL."""
+    """A delta and where it lies below the server's URL. `base`: the commit that it leads from,
+    where another of the same tree is here."""
 
     path: str
     delta: Delta
+    base: GLib.Variant | None = None
 
 
-def find_delta(sysroot: Sysroot, remote: Remote, commit: str) -> OfferedDelta | None:
-    """The smallest delta to a commit from one that is deployed here; None where there is none.
+def find_delta(sysroot: Sysroot, remote: Remote, commit: str, ref: str) -> OfferedDelta | None:
+    """The smallest delta to a commit of a branch from an image that is deployed here, or None.
 
     Raises ArchiveError ("remote-failed").
     """
     best: OfferedDelta | None = None
-    for base in dict.fromkeys(one.commit for one in sysroot.own()):
-        path = f"deltas/{_name(base, commit)}"
+    for before, base in _bases(sysroot, ref):
+        path = f"deltas/{_name(before, commit)}"
         head = remote.delta_head(f"{path}/superblock")
         delta = read_delta(head) if head is not None else None
         if delta is None or delta.commit != commit or len(delta.parts) > _PARTS:
             continue
         if best is None or delta.size < best.delta.size:
-            best = OfferedDelta(path, delta)
+            best = OfferedDelta(path, delta, base)
     return best
+
+
+def _bases(sysroot: Sysroot, ref: str) -> Iterator[tuple[str, GLib.Variant | None]]:
+    """What a delta may lead from: deployed commits, and what they are called when published."""
+    history = sysroot.repository
+    seen: set[str] = set()
+    for commit in [one.commit for one in sysroot.own()]:
+        published, variant = bound(history, commit, ref)
+        for name in (commit, published):
+            if name not in seen:
+                seen.add(name)
+                yield name, None if has(history, name, "commit") else variant
 
 
 def take_delta(
@@ -61,7 +79,7 @@ def take_delta(
 
             remote.save(f"{offered.path}/{number}", directory / str(number), size, more)
             total += size
-        apply(history, delta, directory)
+        apply(history, delta, directory, base=offered.base)
     return total
 
 

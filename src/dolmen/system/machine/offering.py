@@ -63,8 +63,10 @@ def look(sysroot: Sysroot, remote: Remote, name: str, ref: str, *, signed: bool)
         ) from None
 
 
-def count(sysroot: Sysroot, remote: Remote, image: Metadata, *, packages: bool = False) -> Offer:
-    """How much an image would bring; `packages`: with its dpkg database.
+def count(
+    sysroot: Sysroot, remote: Remote, image: Metadata, ref: str, *, packages: bool = False
+) -> Offer:
+    """How much an image of a branch would bring; `packages`: with its dpkg database.
 
     A delta says how much it is. Elsewhere the directories that differ are read, and sizes asked for
     where the commit does not hold them. Raises ArchiveError ("remote-failed", "remote-corrupt").
@@ -77,7 +79,7 @@ def count(sysroot: Sysroot, remote: Remote, image: Metadata, *, packages: bool =
         found = walk.found(content, STATUS)
         if found is not None:
             status = _text(history, remote, found)
-    offered = find_delta(sysroot, remote, image.commit)
+    offered = find_delta(sysroot, remote, image.commit, ref)
     if offered is not None:
         delta = offered.delta
         # Packed and unpacked are here together for a moment.

@@ -267,7 +267,7 @@ def _look(
     check_metadata(sysroot, image, ref=source.ref, allow_downgrade=allow_downgrade)
     if not counted:
         return Available(source, current, image, True)
-    offer = count(sysroot, remote, image, packages=True)
+    offer = count(sysroot, remote, image, source.ref, packages=True)
     there = packages.of_deployment(current) if current is not None else {}
     changes = packages.differences(there, packages.of_text(offer.status)) if offer.status else ()
     return Available(source, current, image, True, offer, changes)
