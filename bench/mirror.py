@@ -103,6 +103,8 @@ class Mirror:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # As servers do: without it each file would come 40 ms after its head.
+    disable_nagle_algorithm = True
 
     def find(self, path: str) -> Path | None:
         """The file that answers a request; subclasses know some."""

@@ -207,7 +207,7 @@ class _Machine:
         (tree / "etc/apt/sources.list.d/debian.sources").write_text("\n".join(all_sources))
         shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
         script = (
-            "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update &&"
+            "export DEBIAN_FRONTEND=noninteractive TMPDIR=/tmp; apt-get -qq update &&"
             " apt-get -qq -y --no-install-recommends dist-upgrade"
         )
         argv = ["unshare", "--mount", "--pid", "--fork", f"--root={tree}"]
