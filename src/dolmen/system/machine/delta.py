@@ -12,7 +12,6 @@ from dolmen.store.history.repository import told
 from dolmen.store.sysroot import Sysroot
 from dolmen.store.sysroot.binding import bound
 from dolmen.store.sysroot.deltas import Delta, apply, is_needed, read_delta
-from dolmen.store.sysroot.fetching import has
 from dolmen.system.machine.remote import Remote
 
 #: A delta of a whole Debian has two dozen parts.
@@ -55,7 +54,8 @@ def _bases(sysroot: Sysroot, ref: str) -> Iterator[tuple[str, GLib.Variant | Non
         for name in (commit, published):
             if name not in seen:
                 seen.add(name)
-                yield name, None if has(history, name, "commit") else variant
+                # Also where it is here: nothing names it, and a cleanup may come in between.
+                yield name, None if name == commit else variant
 
 
 def take_delta(
