@@ -13,6 +13,7 @@ import random
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,7 +55,12 @@ def url(lab: Lab) -> Iterator[str]:
 
 
 def test_a_power_cut_leaves_the_old_system_or_the_new(
-    lab: Lab, ready: Moment, resume: Resume, url: str, tmp_path: Path
+    lab: Lab,
+    ready: Moment,
+    resume: Resume,
+    url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole = _uncut(resume(ready), url)
     seed = random.Random(SEED)
@@ -67,6 +73,9 @@ def test_a_power_cut_leaves_the_old_system_or_the_new(
             return _live(lab, ready, tmp_path / f"life-{number}", url, lives[number])
 
         cuts = [cut for life in crew.map(live, range(len(lives))) for cut in life]
+    with capsys.disabled():
+        # For the record (docs/durability.md).
+        print(f"\n{len(cuts)} cuts: {Counter(cut.started or 'a fault' for cut in cuts)}")
     assert [cut.fault for cut in cuts if cut.fault] == []
     assert len(cuts) == CUTS
     assert {cut.started for cut in cuts} == {"old", "new"}

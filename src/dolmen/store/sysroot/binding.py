@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import hashlib
 
-from gi.repository import GLib
+from gi.repository import GLib, OSTree
 
 from dolmen.store.history.repository import History, told
 
 _BINDING = "ostree.ref-binding"
 #: Said of a repository's objects, which are others elsewhere.
 _LEFT_OUT = (_BINDING, "ostree.sizes")
+_FORMAT = "(a{sv}aya(say)sstayay)"
 #: ostree-core.h, OSTREE_COMMIT_GVARIANT_FORMAT: metadata, parent, related, subject, body, time,
 #: dirtree, dirmeta.
 _METADATA, _PARENT, _FIELDS = 0, 1, 8
 
 
-def bound(history: History, commit: str, ref: str) -> tuple[str, GLib.Variant]:
-    """The commit of the same tree that names its branch, and its checksum; the same each time.
+def bound(history: History, commit: str, ref: str) -> tuple[str, bytes]:
+    """The checksum and the object of the same tree's commit that names its branch; the same each
+    time.
 
     Nothing is written. Raises StoreError ("object-missing").
     """
@@ -41,4 +43,12 @@ def bound(history: History, commit: str, ref: str) -> tuple[str, GLib.Variant]:
     fields[_PARENT] = GLib.Variant("ay", b"")
     made = GLib.Variant.new_tuple(*fields)
     data = bytes(made.get_data_as_bytes().get_data() or b"")
-    return hashlib.sha256(data).hexdigest(), made
+    return hashlib.sha256(data).hexdigest(), data
+
+
+def write(repo: OSTree.Repo, data: bytes) -> None:
+    """Write such a commit, in a transaction of the caller's."""
+    variant = GLib.Variant.new_from_bytes(
+        GLib.VariantType.new(_FORMAT), GLib.Bytes.new(data), False
+    )
+    repo.write_metadata(OSTree.ObjectType.COMMIT, None, variant, None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from gi.repository import Gio, GLib, OSTree
 
 from dolmen.store.history.repository import History, told
+from dolmen.store.sysroot.binding import write
 
 #: ostree-repo-static-delta-private.h, OSTREE_STATIC_DELTA_SUPERBLOCK_FORMAT.
 _SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
@@ -104,9 +105,7 @@ def is_needed(history: History, delta: Delta) -> bool:
         )
 
 
-def apply(
-    history: History, delta: Delta, directory: Path, *, base: GLib.Variant | None = None
-) -> None:
+def apply(history: History, delta: Delta, directory: Path, *, base: bytes | None = None) -> None:
     """Make a delta's objects; `directory` has its files, each part under its number. `base`: the
     commit that it leads from, where only another of the same tree is here.
 
@@ -118,7 +117,7 @@ def apply(
     with history.transaction() as repo:
         repo.mark_commit_partial(delta.commit, True)
         if base is not None:
-            repo.write_metadata(OSTree.ObjectType.COMMIT, None, base, None)
+            write(repo, base)
         repo.static_delta_execute_offline(Gio.File.new_for_path(str(directory)), False, None)
 
 

@@ -12,7 +12,7 @@ from dolmen.store.history.pulling import pull_local
 from dolmen.store.history.repository import History
 from dolmen.store.history.signing import sign
 from dolmen.store.repo.refs import lookup
-from dolmen.store.sysroot.binding import bound
+from dolmen.store.sysroot.binding import bound, write
 from dolmen.support.errors import StoreError
 
 
@@ -54,9 +54,9 @@ def publish(
     pull_local(history, source, [commit], untrusted=True)
     with history.changing() as repo:
         before = lookup(history.files, ref)
-        made, variant = bound(history, commit, ref)
+        made, content = bound(history, commit, ref)
         repo.prepare_transaction(None)
-        repo.write_metadata(OSTree.ObjectType.COMMIT, made, variant, None)
+        write(repo, content)
         repo.commit_transaction(None)
         if keys:
             sign(history, made, tuple(keys), home=homedir)

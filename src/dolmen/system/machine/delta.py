@@ -6,8 +6,6 @@ import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from gi.repository import GLib
-
 from dolmen.store.history.repository import told
 from dolmen.store.sysroot import Sysroot
 from dolmen.store.sysroot.binding import bound
@@ -20,12 +18,12 @@ _PARTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class OfferedDelta:
-    """A delta and where it lies below the server's URL. `base`: the commit that it leads from,
-    where another of the same tree is here."""
+    """A delta and where it lies below the server's URL. `base`: the commit object that it leads
+    from, where another of the same tree is here."""
 
     path: str
     delta: Delta
-    base: GLib.Variant | None = None
+    base: bytes | None = None
 
 
 def find_delta(sysroot: Sysroot, remote: Remote, commit: str, ref: str) -> OfferedDelta | None:
@@ -45,17 +43,17 @@ def find_delta(sysroot: Sysroot, remote: Remote, commit: str, ref: str) -> Offer
     return best
 
 
-def _bases(sysroot: Sysroot, ref: str) -> Iterator[tuple[str, GLib.Variant | None]]:
+def _bases(sysroot: Sysroot, ref: str) -> Iterator[tuple[str, bytes | None]]:
     """What a delta may lead from: deployed commits, and what they are called when published."""
     history = sysroot.repository
     seen: set[str] = set()
     for commit in [one.commit for one in sysroot.own()]:
-        published, variant = bound(history, commit, ref)
+        published, content = bound(history, commit, ref)
         for name in (commit, published):
             if name not in seen:
                 seen.add(name)
                 # Also where it is here: nothing names it, and a cleanup may come in between.
-                yield name, None if name == commit else variant
+                yield name, None if name == commit else content
 
 
 def take_delta(
