@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from gi.repository import GLib
 
 from dolmen.store.history import deltas
 from dolmen.store.history.committing import Source, Wish, commit
@@ -14,6 +15,7 @@ from dolmen.store.history.pulling import pull_local
 from dolmen.store.history.repository import History
 from dolmen.store.repo.checking import Wish as Check
 from dolmen.store.repo.checking import fsck
+from dolmen.store.sysroot.deltas import SUPERBLOCK, read_delta
 from dolmen.support.errors import StoreError
 
 
@@ -112,3 +114,25 @@ def test_what_is_refused(world: World, tmp_path: Path) -> None:
         with pytest.raises(StoreError) as caught:
             deltas.describe(world.here, name)
         assert reason(caught) == "no-delta"
+
+
+@pytest.mark.parametrize(
+    ("objects", "fine"),
+    [
+        (b"\1" + bytes(32), True),
+        (b"\4" + bytes(32) + b"\2" + bytes(32), True),
+        (b"\0" + bytes(32), False),
+        (b"\7" + bytes(32), False),
+        (b"\1" + bytes(31), False),
+    ],
+)
+def test_objects_that_a_head_of_a_server_may_name(objects: bytes, fine: bool) -> None:
+    """A kind that libostree does not know would end the command with an error of the bindings."""
+    none = bytes(32)
+    commit: tuple[object, ...] = ({}, b"", [], "", "", 0, none, none)
+    part = (0, none, 1, 5, objects)
+    head = GLib.Variant(SUPERBLOCK, ({}, 0, b"", none, commit, b"", [part], []))
+    found = read_delta(bytes(head.get_data_as_bytes().get_data() or b""))
+    assert (found is not None) == fine
+    if found is not None:
+        assert (found.usize, found.objects) == (5, len(objects) // 33)

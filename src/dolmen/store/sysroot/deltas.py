@@ -17,10 +17,10 @@ from dolmen.store.history.repository import History, told
 from dolmen.store.sysroot.binding import write
 
 #: ostree-repo-static-delta-private.h, OSTREE_STATIC_DELTA_SUPERBLOCK_FORMAT.
-_SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
+SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
 _AFTER, _PARTS, _FALLBACKS = 3, 6, 7
-#: One byte for the kind of an object and 32 for its name.
-_OBJECT = 33
+#: One byte for the kind of an object (file, dirtree, dirmeta, commit) and 32 for its name.
+_OBJECT, _KINDS = 33, frozenset((1, 2, 3, 4))
 #: A signed one begins so; nobody here can check that signature, the commit's own is what counts.
 _SIGNED = b"OSTSGNDT"
 
@@ -83,6 +83,8 @@ def read_delta(head: bytes) -> Delta | None:
     for number in range(table.n_children()):
         _, _, size, usize, objects = table.get_child_value(number).unpack()
         packed = bytes(objects)
+        if len(packed) % _OBJECT or not _KINDS.issuperset(packed[::_OBJECT]):
+            return None
         names = tuple(
             (packed[at], packed[at + 1 : at + _OBJECT].hex())
             for at in range(0, len(packed), _OBJECT)
@@ -133,7 +135,7 @@ def _without_fallbacks(head: bytes) -> bytes:
 
 def _block(head: bytes) -> GLib.Variant:
     return GLib.Variant.new_from_bytes(
-        GLib.VariantType.new(_SUPERBLOCK), GLib.Bytes.new(head), False
+        GLib.VariantType.new(SUPERBLOCK), GLib.Bytes.new(head), False
     )
 
 
