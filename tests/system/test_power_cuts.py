@@ -25,7 +25,7 @@ from tests.lib import partitions
 from tests.lib.machines import Machine, Moment
 from tests.system.conftest import Resume
 from tests.system.lab import Lab
-from tests.system.ways import SEED, assert_healthy, assert_sound, rebase, roles
+from tests.system.ways import BOOT, SEED, assert_healthy, assert_sound, rebase, roles
 
 pytestmark = [pytest.mark.network, pytest.mark.long, pytest.mark.timeout(14400)]
 
@@ -36,7 +36,6 @@ _ABREAST = 2
 _A_LIFE = 3
 #: Up to when cuts come, in parts of an upgrade: some also in the new system's first seconds.
 _SPAN = 1.25
-_BOOT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _finish(lab: Lab, machine: Machine, url: str, started: str, scratch: Path) -
         machine.run("dolmen system rollback", 300)
     machine.power_off()
     other = lab.second if started == "old" else lab.first
-    boot = partitions.extract(machine.disk, _BOOT, scratch / "boot")
+    boot = partitions.extract(machine.disk, BOOT, scratch / "boot")
     assert partitions.check(boot) == ""
     loader = partitions.link(boot, "/loader")
     menu = partitions.read(boot, f"/{loader}/grub.cfg")

@@ -13,7 +13,8 @@ from tests.system.lab import KEY, REF
 
 #: What random moments are drawn from.
 SEED = os.environ.get("DOLMEN_TEST_SEED", "dolmen")
-_BOOT, _ROOT = 3, 4
+#: Numbers of partitions.
+BOOT, ROOT = 3, 4
 
 
 def status(machine: Machine) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def assert_linked(machine: Machine) -> None:
 
 def assert_sound(disk: Path, copy: Path) -> None:
     """Both file systems of a machine that is off are whole once their journals are replayed."""
-    for number in (_BOOT, _ROOT):
+    for number in (BOOT, ROOT):
         part = partitions.extract(disk, number, copy)
         assert partitions.check(part) == "", f"partition {number}"
         part.unlink()

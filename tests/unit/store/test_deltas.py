@@ -10,12 +10,12 @@ from gi.repository import GLib
 
 from dolmen.store.history import deltas
 from dolmen.store.history.committing import Source, Wish, commit
-from dolmen.store.history.deltas import Recipe
+from dolmen.store.history.deltas import SUPERBLOCK, Recipe
 from dolmen.store.history.pulling import pull_local
 from dolmen.store.history.repository import History
 from dolmen.store.repo.checking import Wish as Check
 from dolmen.store.repo.checking import fsck
-from dolmen.store.sysroot.deltas import SUPERBLOCK, read_delta
+from dolmen.store.sysroot.deltas import read_delta
 from dolmen.support.errors import StoreError
 
 

@@ -26,7 +26,7 @@ from dolmen.store.history.revisions import resolve
 from dolmen.support.errors import StoreError
 from dolmen.support.files import remove_tree, sync_directory
 
-_SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
+SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
 _PART = "(a(uuu)aa(ayay)ayay)"
 _NAME = re.compile(r"(?:([0-9a-f]{64})-)?([0-9a-f]{64})")
 _FILE_KINDS = (1,)
@@ -254,7 +254,7 @@ def read(path: Path, *, name: str | None = None) -> Delta:
     signed = data.startswith(b"OSTSGNDT")
     if signed:
         data = _signed(data)
-    block = GLib.Variant.new_from_bytes(GLib.VariantType(_SUPERBLOCK), GLib.Bytes.new(data), False)
+    block = GLib.Variant.new_from_bytes(GLib.VariantType(SUPERBLOCK), GLib.Bytes.new(data), False)
     if not block.is_normal_form():
         raise _damaged(f"{path} is no delta")
     after = _sum(block, 3) or ""
@@ -409,13 +409,18 @@ def _place(history: History, name: str) -> Path:
     match = _NAME.fullmatch(name)
     if match is None:
         raise StoreError(f"Invalid rev {name}", reason="no-delta", hint="dolmen store deltas list")
+    return history.path / path_of(match[1], match[2])
+
+
+def path_of(before: str | None, after: str) -> str:
+    """Where a delta lies in its repository (ostree-core.c, _ostree_get_relative_static_delta_path)."""
     parts = [
         base64.b64encode(bytes.fromhex(one)).decode().rstrip("=").replace("/", "_")
-        for one in match.groups()
+        for one in (before, after)
         if one
     ]
     whole = "-".join(parts)
-    return history.path / "deltas" / whole[:2] / whole[2:]
+    return f"deltas/{whole[:2]}/{whole[2:]}"
 
 
 def _file(source: Path) -> Path:

@@ -13,11 +13,11 @@ import hashlib
 from gi.repository import GLib, OSTree
 
 from dolmen.store.history.repository import History, told
+from dolmen.store.sysroot.metadata import commit_variant
 
 _BINDING = "ostree.ref-binding"
 #: Said of a repository's objects, which are others elsewhere.
 _LEFT_OUT = (_BINDING, "ostree.sizes")
-_FORMAT = "(a{sv}aya(say)sstayay)"
 #: ostree-core.h, OSTREE_COMMIT_GVARIANT_FORMAT: metadata, parent, related, subject, body, time,
 #: dirtree, dirmeta.
 _METADATA, _PARENT, _FIELDS = 0, 1, 8
@@ -48,7 +48,4 @@ def bound(history: History, commit: str, ref: str) -> tuple[str, bytes]:
 
 def write(repo: OSTree.Repo, data: bytes) -> None:
     """Write such a commit, in a transaction of the caller's."""
-    variant = GLib.Variant.new_from_bytes(
-        GLib.VariantType.new(_FORMAT), GLib.Bytes.new(data), False
-    )
-    repo.write_metadata(OSTree.ObjectType.COMMIT, None, variant, None)
+    repo.write_metadata(OSTree.ObjectType.COMMIT, None, commit_variant(data), None)

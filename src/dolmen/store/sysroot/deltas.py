@@ -13,11 +13,11 @@ from pathlib import Path
 
 from gi.repository import Gio, GLib, OSTree
 
+from dolmen.store.history.deltas import SUPERBLOCK
 from dolmen.store.history.repository import History, told
 from dolmen.store.sysroot.binding import write
 
-#: ostree-repo-static-delta-private.h, OSTREE_STATIC_DELTA_SUPERBLOCK_FORMAT.
-SUPERBLOCK = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))"
+#: Places in a head.
 _AFTER, _PARTS, _FALLBACKS = 3, 6, 7
 #: One byte for the kind of an object (file, dirtree, dirmeta, commit) and 32 for its name.
 _OBJECT, _KINDS = 33, frozenset((1, 2, 3, 4))

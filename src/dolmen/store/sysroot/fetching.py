@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gi.repository import Gio, GLib, OSTree
 
 from dolmen.store.history.repository import History, failure, told
+from dolmen.store.sysroot.metadata import commit_variant
 from dolmen.support.errors import ArchiveError, StoreError
 from dolmen.support.files import sync_directory
 
@@ -91,11 +92,8 @@ def load(history: History, checksum: str, kind: str) -> bytes:
 def object_sizes(commit: bytes) -> dict[str, tuple[int, int]]:
     """File objects of a commit -> (bytes packed, bytes unpacked), where its maker has noted them
     (`ostree commit --generate-sizes`); else empty."""
-    variant = GLib.Variant.new_from_bytes(
-        GLib.VariantType.new("(a{sv}aya(say)sstayay)"), GLib.Bytes.new(commit), False
-    )
     try:
-        found = OSTree.commit_get_object_sizes(variant)
+        found = OSTree.commit_get_object_sizes(commit_variant(commit))
     except GLib.Error:
         return {}
     entries = found[-1] if isinstance(found, tuple) else found

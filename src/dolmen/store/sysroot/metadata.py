@@ -19,10 +19,13 @@ def read_metadata(repo: OSTree.Repo, commit: str) -> Metadata:
 
 def parse_commit(commit: str, content: bytes) -> Metadata:
     """The same of a commit object's bytes, which the caller has checked."""
-    variant = GLib.Variant.new_from_bytes(
-        GLib.VariantType.new("(a{sv}aya(say)sstayay)"), GLib.Bytes.new(content), False
-    )
-    return metadata_of(commit, variant)
+    return metadata_of(commit, commit_variant(content))
+
+
+def commit_variant(content: bytes) -> GLib.Variant:
+    """A commit object's bytes as a value (ostree-core.h, OSTREE_COMMIT_GVARIANT_FORMAT)."""
+    kind = GLib.VariantType.new("(a{sv}aya(say)sstayay)")
+    return GLib.Variant.new_from_bytes(kind, GLib.Bytes.new(content), False)
 
 
 def metadata_of(commit: str, variant: GLib.Variant) -> Metadata:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dolmen.store.history.deltas import path_of
 from dolmen.store.history.repository import told
 from dolmen.store.sysroot import Sysroot
 from dolmen.store.sysroot.binding import bound
@@ -33,7 +33,7 @@ def find_delta(sysroot: Sysroot, remote: Remote, commit: str, ref: str) -> Offer
     """
     best: OfferedDelta | None = None
     for before, base in _bases(sysroot, ref):
-        path = f"deltas/{_name(before, commit)}"
+        path = path_of(before, commit)
         head = remote.delta_head(f"{path}/superblock")
         delta = read_delta(head) if head is not None else None
         if delta is None or delta.commit != commit or len(delta.parts) > _PARTS:
@@ -79,12 +79,3 @@ def take_delta(
             total += size
         apply(history, delta, directory, base=offered.base)
     return total
-
-
-def _name(before: str, after: str) -> str:
-    """Where a delta lies (ostree-core.c, _ostree_get_relative_static_delta_path)."""
-    names = [
-        base64.b64encode(bytes.fromhex(one)).decode().rstrip("=").replace("/", "_")
-        for one in (before, after)
-    ]
-    return f"{names[0][:2]}/{names[0][2:]}-{names[1]}"
