@@ -413,7 +413,10 @@ def _place(history: History, name: str) -> Path:
 
 
 def path_of(before: str | None, after: str) -> str:
-    """Where a delta lies in its repository (ostree-core.c, _ostree_get_relative_static_delta_path)."""
+    """Where a delta lies in its repository.
+
+    As libostree has it: ostree-core.c, ``_ostree_get_relative_static_delta_path``.
+    """
     parts = [
         base64.b64encode(bytes.fromhex(one)).decode().rstrip("=").replace("/", "_")
         for one in (before, after)
