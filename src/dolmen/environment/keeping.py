@@ -26,8 +26,8 @@ from dolmen.environment.layout import Environment
 from dolmen.environment.operations import Outcome, apply
 from dolmen.environment.recorded import lock_of
 from dolmen.environment.trials import Trial
-from dolmen.image import Installed
 from dolmen.model import Lock, LockedPackage, Sha256, Spec, parse_manifest
+from dolmen.model.installed import Installed
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
 from dolmen.model.manifest import FILE_NAME as MANIFEST_NAME
 from dolmen.support.clock import monotonic

@@ -13,9 +13,10 @@ from dolmen.environment.changes import Change
 from dolmen.environment.commands import merged
 from dolmen.environment.trials import Trial
 from dolmen.environment.trying import OURS
-from dolmen.image import Installed, read_status
+from dolmen.image import read_status
 from dolmen.image.normalise import dropped
 from dolmen.image.status import EXTENDED_STATES, STATUS
+from dolmen.model.installed import Installed
 
 _INFO = "var/lib/dpkg/info"
 #: What dpkg, apt and debconf keep of their own; it follows from packages.

@@ -3,13 +3,12 @@
 from dolmen.image.build import Conditions, build, build_tree, image_key, settle, true_checkout
 from dolmen.image.closure import base_packages, configuration_order, dependencies
 from dolmen.image.layer import commit_layer
-from dolmen.image.status import Installed, read_status
+from dolmen.image.status import read_status
 from dolmen.store import Image
 
 __all__ = [
     "Conditions",
     "Image",
-    "Installed",
     "base_packages",
     "build",
     "build_tree",

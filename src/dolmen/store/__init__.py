@@ -6,7 +6,7 @@ names are imported when they are first used, since warm paths need two small one
 
 from __future__ import annotations
 
-from importlib import import_module
+from dolmen.support.ondemand import on_demand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,18 +18,15 @@ if TYPE_CHECKING:
     from dolmen.store.roots import is_root as is_root
     from dolmen.store.store import Store as Store
 
-_MODULES = {
-    "Image": "image",
-    "PackageTree": "package",
-    "PathEntry": "package",
-    "Store": "store",
-    "is_root": "roots",
-    "store_path": "layout",
-    "usrmerged": "package",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = on_demand(
+    __name__,
+    {
+        "Image": "image",
+        "PackageTree": "package",
+        "PathEntry": "package",
+        "Store": "store",
+        "is_root": "roots",
+        "store_path": "layout",
+        "usrmerged": "package",
+    },
+)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dolmen.archive import configured_sources
-from dolmen.image.status import Installed, read_status
+from dolmen.image import read_status
 from dolmen.model import Source
+from dolmen.model.installed import Installed
 from dolmen.model.relation import parse_relations
 from dolmen.model.system import System
 from dolmen.system.adoption.found import Adopted

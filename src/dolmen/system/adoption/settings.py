@@ -9,8 +9,8 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from dolmen.image.status import Installed
 from dolmen.model import system
+from dolmen.model.installed import Installed
 from dolmen.model.system import PEOPLE, User
 from dolmen.support.errors import DeclarationError
 from dolmen.system.adoption.found import Adopted, Placed

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from dolmen.sandbox import BuildJob, build
 from dolmen.support.errors import HostError
 from dolmen.support.files import remove_tree
 from dolmen.system.boot.environment import block
@@ -117,6 +116,9 @@ def _images(
         f"-c /run/dolmen/early.cfg {' '.join((*_COMMON, *firmware.modules))}\n"
         for firmware in wanted
     )
+    # Imported here: the commands of a machine read what a boot loader says, and make none.
+    from dolmen.sandbox import BuildJob, build
+
     lines: list[str] = []
     result = build(
         BuildJob(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dolmen.archive import compare_versions
-from dolmen.image import Installed
-from dolmen.image.status import read_status_text
+from dolmen.model.installed import Installed, parse_status
 from dolmen.store.history.repository import History
 from dolmen.store.sysroot import Deployment
 from dolmen.store.sysroot.commits import read
@@ -46,7 +44,7 @@ def of_commit(history: History, commit: str) -> Packages:
 
 def of_text(text: str) -> Packages:
     """What a status file's text says."""
-    return read_status_text(text)
+    return parse_status(text)
 
 
 def differences(before: Packages, after: Packages) -> tuple[PackageChange, ...]:
@@ -59,11 +57,17 @@ def differences(before: Packages, after: Packages) -> tuple[PackageChange, ...]:
         if old is None or new is None:
             direction = "added" if old is None else "removed"
         else:
-            newer = compare_versions(new.version, old.version) > 0
-            direction = "upgraded" if newer else "downgraded"
+            direction = "upgraded" if _newer(new, old) else "downgraded"
         found.append(
             PackageChange(
                 *key, old.version if old else None, new.version if new else None, direction
             )
         )
     return tuple(found)
+
+
+def _newer(one: Installed, other: Installed) -> bool:
+    # Imported here: libapt takes its time, and few deployments are compared with others.
+    from dolmen.archive import compare_versions
+
+    return compare_versions(one.version, other.version) > 0
