@@ -6,9 +6,10 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -96,10 +97,12 @@ CAPABILITY = ("security.capability", bytes.fromhex("0100000200200000000000000000
 KERNEL = "6.1.0-99-test"
 
 
-def tiny_image(directory: Path, *, more: int = 0) -> TinyImage:
+def tiny_image(
+    directory: Path, *, more: int = 0, files: Mapping[str, bytes] = MappingProxyType({})
+) -> TinyImage:
     """Commit what a system image has, small: owners, special bits, links, a kernel, /usr/etc.
 
-    `more`: bytes of a further file.
+    `more`: bytes of a further file; `files`: those of a package, by their path.
     """
     store = Store.open(directory)
     modules = f"usr/lib/modules/{KERNEL}"
@@ -128,6 +131,11 @@ def tiny_image(directory: Path, *, more: int = 0) -> TinyImage:
         builder.add_file("usr/lib/dolmen/kargs", b"quiet console=ttyS0\n")
         if more:
             builder.add_file("usr/share/large", bytes(range(256)) * (more // 256))
+        for path, content in files.items():
+            builder.add_file(path, content)
+        if files:
+            text = "".join(f"/{path}\n" for path in files)
+            builder.add_file("usr/lib/sysimage/dpkg/info/package.list", text.encode())
         assert builder.give("usr/etc/shadow", 0o640, 0, 42)
         assert builder.give("usr/bin/su", 0o4755, 0, 0)
         assert builder.give("usr/bin/ping", 0o755, 0, 0, (CAPABILITY,))

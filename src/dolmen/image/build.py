@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ from dolmen.store import Image, PackageTree, Store
 from dolmen.store.builder import TreeBuilder
 from dolmen.store.checkout import Wanted
 from dolmen.store.control import check_identity, parse_control
-from dolmen.store.objects import Attributes
+from dolmen.store.objects import Attributes, Objects
 from dolmen.support.clock import monotonic
 from dolmen.support.errors import PackageError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
@@ -42,6 +42,10 @@ from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, igno
 BUILDER = 1
 #: The same for what only trees with true owners have.
 TREE_BUILDER = 1
+
+
+#: Told of the packages' files below /usr, path -> object, before the packages' scripts run.
+Composed = Callable[[Objects, Mapping[str, Sha256]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,18 @@ def build(
 
 
 def build_tree(
-    lock: Lock, store: Store, *, emit: Emit = ignore, conditions: Conditions | None = None
+    lock: Lock,
+    store: Store,
+    *,
+    emit: Emit = ignore,
+    conditions: Conditions | None = None,
+    composed: Composed | None = None,
 ) -> Image:
     """Make the configured tree of a lock with true owners, special bits and capabilities.
 
     It is what a chroot of these packages is: systems are made from it. Not realised. Needs root or
-    subordinate ids. Raises what `build` raises; HostError ("no-subordinate-ids", …).
+    subordinate ids. `composed` is not called where the tree is found made. Raises what `build`
+    raises; HostError ("no-subordinate-ids", …).
     """
     key = tree_key(lock)
     with store.locked(emit=emit), store.locked(f"image-{key}", shared=False, emit=emit):
@@ -106,7 +116,9 @@ def build_tree(
             return image
         sandbox.identities()
         reclaim(store)
-        return _Build(lock, store, emit, conditions or Conditions(), true_owners=True).image(key)
+        builder = _Build(lock, store, emit, conditions or Conditions(), true_owners=True)
+        builder.composed = composed
+        return builder.image(key)
 
 
 @contextlib.contextmanager
@@ -146,6 +158,16 @@ def _check(tree: PackageTree, package: LockedPackage) -> None:
         raise
 
 
+def _files(builder: TreeBuilder, closure: Closure) -> Iterator[tuple[str, Sha256]]:
+    """The packages' files below /usr as they lie in the tree."""
+    for tree in closure.trees.values():
+        for entry in tree.paths:
+            if entry.kind in ("f", "h") and (path := entry.merged).startswith("usr/"):
+                found = builder.find(path)
+                if found is not None:
+                    yield path, found
+
+
 class _Build:
     """One build: what its steps share."""
 
@@ -163,6 +185,7 @@ class _Build:
         self.store = store
         self.emit: Emit = emit
         self.conditions = conditions
+        self.composed: Composed | None = None
         order = configuration_order(lock)
         self.base_packages = base_packages(lock)
         base = {p.key for p in self.base_packages}
@@ -254,6 +277,8 @@ class _Build:
                 early=self.early(closure, preinst),
                 dpkg_version=self.dpkg_version(),
             )
+            if self.composed is not None:
+                self.composed(builder.objects, dict(_files(builder, closure)))
             return self.configured(builder, closure, plan, key, self.lock.packages)
 
     def early(

@@ -46,6 +46,11 @@ class TreeBuilder:
         self._open = False
         self._kept: list[tuple[str, Sha256]] = []
 
+    @property
+    def objects(self) -> objects.Objects:
+        """Reads what the tree is made of, also what only this transaction has so far."""
+        return self._transaction.objects
+
     def __enter__(self) -> TreeBuilder:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._guard)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dolmen.image import Conditions, build_tree
+from dolmen.image import Composed, Conditions, build_tree
 from dolmen.model import Lock, Manifest, Sha256, render_lock
 from dolmen.model.digest import digest_text
 from dolmen.model.lock import FILE_NAME as LOCK_NAME
@@ -72,11 +72,13 @@ def build(
     program: Mapping[str, bytes] | None = None,
     emit: Emit = ignore,
     conditions: Conditions | None = None,
+    composed: Composed | None = None,
 ) -> SystemImage:
     """Make the system image of a manifest and its lock, or find it made.
 
     `directory` holds the files that the manifest names, and the manifest itself, whose text the
-    image keeps. `program`: the Dolmen that the image has (None: the one that runs). Raises
+    image keeps. `program`: the Dolmen that the image has (None: the one that runs); `composed` as
+    `image.build_tree` has it. Raises
     DeclarationError ("no-system-declared", "file-missing", …), StaleError and what
     `image.build_tree` raises: ArchiveError, PackageError, StoreError, HostError.
     """
@@ -104,7 +106,7 @@ def build(
         for package in lock.packages:
             if package.is_local and not store.has_package(package.sha256):
                 bring(directory, package, store.debs)
-        tree = build_tree(lock, store, emit=emit, conditions=conditions)
+        tree = build_tree(lock, store, emit=emit, conditions=conditions, composed=composed)
         began = monotonic()
         emit(PhaseStarted(Phase.FINISH))
         made = _finish(lock, manifest, beside, program, tree, store, emit)

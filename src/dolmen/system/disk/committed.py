@@ -80,34 +80,36 @@ class Committed:
         key = (checksum, "file")
         node = self.objects.get(key)
         if node is None:
-            node = self.objects[key] = self._file(checksum)
+            node = self.objects[key] = object_node(self._objects, checksum)
         # libostree copies empty files, of which a system has thousands with equal owner and mode.
         if (not node.size and not node.is_link) or node.links >= _MOST_NAMES:
             return _copied(node, 0)
         node.links += 1
         return node
 
-    def _file(self, checksum: str) -> Node:
-        objects = self._objects
-        attributes = objects.attributes(checksum)
-        path = objects.path(checksum, "file")
-        if stat.S_ISLNK(attributes.mode):
-            target = objects.read_link(checksum)
-            header = full_header(attributes, target.decode())
-            if hashlib.sha256(header).hexdigest() != checksum:
-                raise _damaged(checksum, "file")
-            return _node(attributes, len(target), target)
-        if not stat.S_ISREG(attributes.mode):
+
+def object_node(objects: Objects, checksum: str) -> Node:
+    """The node of a file or a symbolic link; raises StoreError ("object-missing", …)."""
+    attributes = objects.attributes(checksum)
+    path = objects.path(checksum, "file")
+    if stat.S_ISLNK(attributes.mode):
+        target = objects.read_link(checksum)
+        header = full_header(attributes, target.decode())
+        if hashlib.sha256(header).hexdigest() != checksum:
             raise _damaged(checksum, "file")
-        size = objects.size(checksum)
-        return Node(
-            attributes.mode,
-            attributes.uid,
-            attributes.gid,
-            xattrs=attributes.xattrs,
-            size=size,
-            source=partial(_content, path, checksum, full_header(attributes), size),
-        )
+        return _node(attributes, len(target), target)
+    if not stat.S_ISREG(attributes.mode):
+        raise _damaged(checksum, "file")
+    size = objects.size(checksum)
+    return Node(
+        attributes.mode,
+        attributes.uid,
+        attributes.gid,
+        xattrs=attributes.xattrs,
+        size=size,
+        source=partial(_content, path, checksum, full_header(attributes), size),
+        object=checksum,
+    )
 
 
 def _is_name(name: str) -> bool:

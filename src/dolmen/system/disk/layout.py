@@ -18,6 +18,8 @@ ESP_SIZE = 64 * MIB
 BOOT_SIZE = 512 * MIB
 #: What the root gets beyond its content where no size is asked for: room for an upgrade or two.
 _ROOT_SPARE = 1536 * MIB
+#: Sizes that nobody asked for are multiples of it: most changes of packages leave them as they are.
+_STEP = 512 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def divide(options: DiskOptions, names: Names, content: int, whole: int = 0) -> 
     least = before + _aligned(content) + MIB
     size = whole or options.size
     if not size:
-        size = _aligned(least + content // 2 + _ROOT_SPARE, 64 * MIB)
+        size = _aligned(least + content // 2 + _ROOT_SPARE, _STEP)
     size -= size % gpt.SECTOR
     if size < least:
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from dolmen.store.objects import Objects
 from dolmen.support.errors import DeclarationError
 from dolmen.support.events import Emit, ignore
 from dolmen.system.boot import BootAssets, assets
+from dolmen.system.disk.ahead import Ahead, ahead
 from dolmen.system.disk.layout import DiskOptions
-from dolmen.system.disk.replacing import check_place
+from dolmen.system.disk.replacing import check_place, replacing
 from dolmen.system.disk.toolbox import check_out_tools
 from dolmen.system.disk.writing import DiskSummary, write_disk
 
@@ -80,18 +82,26 @@ def make_disk(
 
     manifest, lock = declared(directory)
     wanted = disk_options(manifest, lock, options)
-    if not target.is_block_device():
-        check_place(target)
+    repository = store.path / "repo"
     # What the image needs must not be collected before it is written.
-    with store.locked(emit=emit):
-        image = building.build(lock, manifest, directory, store, emit=emit)
+    with store.locked(emit=emit), ExitStack() as stack:
+        writer: Ahead | None = None
+        if not target.is_block_device():
+            if wanted.form == "raw" and wanted.filesystem == "ext4":
+                fd = stack.enter_context(replacing(target))
+                writer = stack.enter_context(ahead(fd, wanted))
+            else:
+                check_place(target)
+        composed = writer.begin if writer is not None else None
+        image = building.build(lock, manifest, directory, store, emit=emit, composed=composed)
         building.keep_numbers(directory, lock, image)
         return write_disk(
-            store.path / "repo",
+            repository,
             image,
             target,
             assets=boot_loader(store, image.commit, wanted.architecture),
             options=wanted,
+            ahead=writer,
             emit=emit,
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import queue
@@ -15,6 +17,8 @@ from typing import Protocol
 
 from dolmen.support.errors import HostError
 
+#: A sparse file's disk gets it in parts of this size; smaller holes do not matter.
+_SOON, _NEAR = 32 << 20, 1 << 20
 _SOME = 512  # buffers in one call; IOV_MAX is 1024
 _ZEROS = bytes(1 << 20)
 _AHEAD = 4  # writes that may wait, of some megabytes each
@@ -38,16 +42,27 @@ class Medium(Protocol):
 
 
 class Sparse:
-    """A fresh file: what is not written is a hole, and holes read as zeros."""
+    """A fresh file: what is not written is a hole, and holes read as zeros.
+
+    The disk gets what is written soon, so that little is left to do when it is to be durable.
+    """
 
     def __init__(self, fd: int, size: int) -> None:
         self._fd = fd
         self.written = 0
+        self._waiting: tuple[int, int] | None = None
         os.ftruncate(fd, size)
 
     def write(self, offset: int, pieces: list[bytes]) -> None:
         """Write the pieces one behind the other."""
-        self.written += write_all(self._fd, offset, pieces)
+        length = write_all(self._fd, offset, pieces)
+        self.written += length
+        first, end = self._waiting or (offset, offset)
+        if first <= offset <= end + _NEAR and offset + length - first < _SOON:
+            self._waiting = (first, offset + length)
+            return
+        begin_writing(self._fd, min(first, offset), max(end, offset + length) - min(first, offset))
+        self._waiting = None
 
     def zero(self, offset: int, length: int) -> None:
         """Nothing: it is a hole."""
@@ -202,6 +217,34 @@ class Nowhere:
 
     def zero(self, offset: int, length: int) -> None:
         """Nothing."""
+
+
+def begin_writing(fd: int, offset: int, length: int) -> None:
+    """Have the kernel write a part of a file to its disk, and do not wait for it.
+
+    sync_file_range(2) with SYNC_FILE_RANGE_WRITE; it is no promise, so that failing is no error.
+    """
+    _libc().sync_file_range(
+        ctypes.c_int(fd), ctypes.c_int64(offset), ctypes.c_int64(length), ctypes.c_uint(2)
+    )
+
+
+def make_hole(fd: int, offset: int, length: int) -> None:
+    """See to it that a part of a file reads as zeros: fallocate(2) with FALLOC_FL_PUNCH_HOLE and
+    FALLOC_FL_KEEP_SIZE, or by writing where the file system has no holes."""
+    code = _libc().fallocate(
+        ctypes.c_int(fd), ctypes.c_int(3), ctypes.c_int64(offset), ctypes.c_int64(length)
+    )
+    while code and length:
+        part = min(length, len(_ZEROS))
+        write_all(fd, offset, [_ZEROS[:part]])
+        offset += part
+        length -= part
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def write_all(fd: int, offset: int, pieces: list[bytes]) -> int:

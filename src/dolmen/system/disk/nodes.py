@@ -22,7 +22,8 @@ IMMUTABLE = 0x10
 class Node:
     """One inode: `mode` with its type bits; `size` in bytes; `source` a link's target, too.
 
-    `xattrs` are as getxattr(2) returns them. `entries` are those of a directory, by name.
+    `xattrs` are as getxattr(2) returns them. `entries` are those of a directory, by name. `object`:
+    the checksum of the object that it is, "" for what no repository has.
     """
 
     mode: int
@@ -34,6 +35,7 @@ class Node:
     source: Source = b""
     entries: dict[bytes, Node] = field(default_factory=dict)
     flags: int = 0
+    object: str = ""
     #: Names it has, set when the tree is numbered; for a directory those of its subdirectories too.
     links: int = 0
     number: int = 0

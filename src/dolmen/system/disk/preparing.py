@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from dolmen.model import Sha256
@@ -12,6 +13,7 @@ from dolmen.support.events import Emit, Phase, PhaseProgress, ignore
 from dolmen.system.boot import MBR_CODE, BootAssets, BootEntry, embed, menu
 from dolmen.system.disk import gpt, sysroot
 from dolmen.system.disk.committed import Committed
+from dolmen.system.disk.ext4.plan import Written
 from dolmen.system.disk.ext4.superblock import Identity
 from dolmen.system.disk.ext4.writing import FileSystem, estimate
 from dolmen.system.disk.fat import Fat
@@ -19,6 +21,7 @@ from dolmen.system.disk.layout import MIB, DiskOptions, Names, divide
 from dolmen.system.disk.media import Medium, Nowhere, Window
 from dolmen.system.disk.mounted import KINDS, check_kind, write_mounted
 from dolmen.system.disk.nodes import Node, file, place, walk
+from dolmen.system.disk.order import of_packages
 
 #: Journals by the size of the file system, as mke2fs chooses them.
 _JOURNALS = ((128 * MIB, 4 * MIB), (1024 * MIB, 16 * MIB), (2048 * MIB, 32 * MIB))
@@ -42,9 +45,9 @@ class Bootable(Protocol):
 class Prepared:
     """A disk that is laid out in full; nothing of the target was touched.
 
-    `whole`: bytes of a disk that is there already. Raises StoreError ("object-missing",
-    "object-damaged", "no-kernel", "no-system"), UsageError ("disk-too-small",
-    "filesystem-unsupported") and HostError as the boot loader has it.
+    `whole`: bytes of a disk that is there already; `written`: what its root has already. Raises
+    StoreError ("object-missing", "object-damaged", "no-kernel", "no-system"), UsageError
+    ("disk-too-small", "filesystem-unsupported") and HostError as the boot loader has it.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Prepared:
         assets: Callable[[str, str], BootAssets],
         options: DiskOptions,
         whole: int = 0,
+        written: Written = MappingProxyType({}),
     ) -> None:
         if options.filesystem != "ext4":
             check_kind(options.filesystem)
@@ -108,8 +112,13 @@ class Prepared:
         self.content = content
         self.root: FileSystem | None = None
         if options.filesystem == "ext4":
-            self.root = self._file_system("root", root, room, journal)
-        self.boot = self._file_system("boot", boot, self.layout.boot.size, 4 * MIB)
+            identity = self._identity("root")
+            first = of_packages(committed.root)
+            self.root = FileSystem(
+                root, room, identity, journal=journal, first=first, written=written
+            )
+        identity = self._identity("boot")
+        self.boot = FileSystem(boot, self.layout.boot.size, identity, journal=4 * MIB)
         self.esp = Fat(
             self.layout.esp.size,
             loader.esp,
@@ -133,15 +142,19 @@ class Prepared:
             place(boot, path, file(content, mtime=self.time))
         return boot
 
-    def _file_system(self, role: str, tree: Node, size: int, journal: int) -> FileSystem:
+    def _identity(self, role: str) -> Identity:
         names = self._names
-        identity = Identity(
+        return Identity(
             names.identity(role).bytes,
             names.identity(f"{role} hash").bytes,
             f"dolmen-{role}",
             self.time,
         )
-        return FileSystem(tree, size, identity, journal=journal)
+
+    @property
+    def kept(self) -> set[str]:
+        """The objects that the root has already, where they belong."""
+        return self.root.plan.kept if self.root is not None else set()
 
     def write(self, medium: Medium, emit: Emit = ignore) -> None:
         """Write all but the partition table. Raises StoreError for objects that are damaged."""
@@ -229,3 +242,4 @@ class _Counting:
 
     def zero(self, offset: int, length: int) -> None:
         self._medium.zero(offset, length)
+        self._done += length

@@ -16,6 +16,7 @@ from dolmen.support.errors import HostError
 from dolmen.support.events import Emit, Phase, PhaseFinished, PhaseStarted, ignore
 from dolmen.system.boot import BootAssets
 from dolmen.system.disk import gpt
+from dolmen.system.disk.ahead import Ahead
 from dolmen.system.disk.layout import MIB, DiskOptions
 from dolmen.system.disk.media import Behind, Device, Sparse, copy_data, sector_size
 from dolmen.system.disk.preparing import Bootable, Prepared
@@ -46,14 +47,16 @@ def write_disk(
     *,
     assets: Callable[[str, str], BootAssets],
     options: DiskOptions,
+    ahead: Ahead | None = None,
     emit: Emit = ignore,
 ) -> DiskSummary:
     """Write a disk image to a file (replaced as a whole) or onto a block device.
 
     `assets` is given the UUIDs of /boot and of the ESP. The bytes are a function of image, boot
-    loader and options. A file appears under its name when it is whole and synced; a device is
-    written after all that goes there has been read and checked once, and read back at the end.
-    Raises what `Prepared` raises, HostError ("disk-full", "disk-in-use", "disk-differs",
+    loader and options, whether some of them were written `ahead` or not. A file appears under its
+    name when it is whole and synced (one that is written ahead: at the end of its `replacing`); a
+    device is written after all that goes there has been read and checked once, and read back at the
+    end. Raises what `Prepared` raises, HostError ("disk-full", "disk-in-use", "disk-differs",
     "disk-sectors"), and StoreError ("object-damaged") before the target is touched.
     """
     start = monotonic()
@@ -68,9 +71,15 @@ def write_disk(
             emit(PhaseStarted(Phase.WRITE))
             written = _write_device(fd, prepared, emit)
     else:
-        prepared = Prepared(repository, image, assets=assets, options=options)
+        there = ahead.finish() if ahead is not None else {}
+        prepared = Prepared(repository, image, assets=assets, options=options, written=there)
         emit(PhaseStarted(Phase.WRITE))
-        written = _write_file(target, prepared, emit)
+        if ahead is not None:
+            ahead.give_up(prepared.kept)
+            written = _write_into(ahead.fd, target, prepared, emit)
+        else:
+            with replacing(target) as fd:
+                written = _write_into(fd, target, prepared, emit)
     emit(PhaseFinished(Phase.WRITE, 1, monotonic() - start, written))
     return DiskSummary(
         target=target,
@@ -107,21 +116,21 @@ def _write_device(fd: int, prepared: Prepared, emit: Emit) -> int:
     return device.written
 
 
-def _write_file(target: Path, prepared: Prepared, emit: Emit) -> int:
-    """Write beside the target, then take its place."""
+def _write_into(fd: int, target: Path, prepared: Prepared, emit: Emit) -> int:
+    """Write a file that is to take the target's place; it is on the disk then."""
     size = prepared.layout.size
     packed = prepared.options.form == "qcow2"
-    with replacing(target) as fd:
-        _need_room(fd, prepared, target)
-        if prepared.root is None and packed:
-            return _packed(fd, prepared, target, emit)
-        medium = Qcow2(fd, size) if packed else Sparse(fd, size)
-        with Behind(medium) as behind:
-            prepared.write(behind, emit)
-        prepared.fill(fd)
-        prepared.write_table(medium)
-        medium.finish()
-        return os.fstat(fd).st_blocks * 512
+    _need_room(fd, prepared, target)
+    if prepared.root is None and packed:
+        return _packed(fd, prepared, target, emit)
+    medium = Qcow2(fd, size) if packed else Sparse(fd, size)
+    with Behind(medium) as behind:
+        prepared.write(behind, emit)
+    prepared.fill(fd)
+    prepared.write_table(medium)
+    medium.finish()
+    os.fsync(fd)
+    return os.fstat(fd).st_blocks * 512
 
 
 def _packed(fd: int, prepared: Prepared, target: Path, emit: Emit) -> int:
@@ -145,7 +154,7 @@ def _need_room(fd: int, prepared: Prepared, target: Path) -> None:
     found = os.fstatvfs(fd)
     root = prepared.root.used if prepared.root is not None else prepared.content
     needed = root + prepared.boot.used
-    free = found.f_bavail * found.f_frsize
+    free = found.f_bavail * found.f_frsize + os.fstat(fd).st_blocks * 512
     if free < needed:
         raise HostError(
             f"{target.parent} has {free // MIB} MiB free, and the disk image takes {needed // MIB}",

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from dolmen.system.disk.ext4.geometry import BLOCK
-from dolmen.system.disk.ext4.space import Run
+from dolmen.system.disk.ext4.space import Run, Space
 
 _MAGIC = 0xF30A
 _HEADER = struct.Struct("<HHHHI")
@@ -20,6 +20,15 @@ PER_BLOCK = (BLOCK - 12) // 12
 def leaves(runs: int) -> int:
     """How many blocks the tree of so many runs needs outside the inode."""
     return 0 if runs <= INLINE else -(-runs // PER_BLOCK)
+
+
+def lay(space: Space, count: int) -> tuple[list[Run], list[int]]:
+    """Blocks for a file of `count` blocks, and before them those of its tree, if it needs any."""
+    places: list[int] = []
+    # Taking a block for the tree moves the file, which may cut it differently.
+    while len(places) < leaves(space.pieces(count)):
+        places.append(space.one())
+    return space.take(count), places
 
 
 def encode(runs: Sequence[Run], blocks: Sequence[int] = ()) -> tuple[bytes, list[bytes]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from dolmen.system.disk.ext4 import attributes, directories, extents, inodes
 from dolmen.system.disk.ext4.crc32c import crc32c_many
@@ -24,6 +25,8 @@ MOST_LINKS = 65000
 
 #: What fills the space, in its order: bytes (whole blocks), a file, or so many empty blocks.
 Piece = bytes | Node | int
+#: Object -> the runs that its content is in.
+Written = Mapping[str, tuple[Run, ...]]
 
 
 @dataclass(slots=True)
@@ -39,10 +42,22 @@ class _Record:
 
 
 class Plan:
-    """A laid out file system: the inode table and the pieces that fill the space behind it."""
+    """A laid out file system: the inode table and the pieces that fill the space behind it.
+
+    `first`: files whose contents come before everything else, so that where they lie depends on
+    nothing but them. `written`: objects whose contents are on the medium already; those that are
+    where they belong are `kept`, and their pieces are empty.
+    """
 
     def __init__(
-        self, root: Node, geometry: Geometry, identity: Identity, journal_blocks: int
+        self,
+        root: Node,
+        geometry: Geometry,
+        identity: Identity,
+        journal_blocks: int,
+        *,
+        first: Sequence[Node] = (),
+        written: Written = MappingProxyType({}),
     ) -> None:
         self.geometry = geometry
         self.space = Space(geometry)
@@ -56,12 +71,14 @@ class Plan:
         # Sums need the number of every inode (generation 0): their registers are shared.
         marks = b"".join(struct.pack("<II", inode, 0) for inode in range(1, self.used_inodes + 1))
         self._seeds = crc32c_many(identity.seed, marks, 8)
+        self.kept: set[str] = set()
+        self._first(first, written)
         self._reserve()
         self._directories(root)
         self._attributes()
         self._links()
         self._journal(journal_blocks)
-        self._files()
+        self._files(first)
         self.table = self._inode_table()
         self.directories_in = self._count_directories()
 
@@ -166,31 +183,39 @@ class Plan:
         #: i_block and the size (high, low), kept in the superblock.
         self.journal = block + struct.pack("<II", size >> 32, size & 0xFFFFFFFF)
 
-    def _files(self) -> None:
-        for node, record in zip(self._nodes, self._records, strict=True):
-            if not stat.S_ISREG(node.mode):
-                continue
-            record.size = node.size
-            record.flags |= inodes.EXTENTS
-            count = -(-node.size // BLOCK)
-            if not count:
-                record.block = extents.encode(())[0]
-                continue
-            runs, leaves = self._runs(count)
-            record.block, contents = extents.encode(runs, leaves)
-            for content in contents:
-                (value,) = crc32c_many([self._seed(node.number)], content, BLOCK - 4, BLOCK)
-                self.pieces.append(content[:-4] + value.to_bytes(4, "little"))
-            self.pieces.append(node)
-            record.sectors += (count + len(leaves)) * (BLOCK // 512)
+    def _first(self, first: Sequence[Node], written: Written) -> None:
+        """The files that come before everything else; what is there already stays as it is."""
+        records = {
+            id(node): record for node, record in zip(self._nodes, self._records, strict=True)
+        }
+        for node in first:
+            runs = self._file(node, records[id(node)])
+            if runs and written.get(node.object) == runs:
+                self.kept.add(node.object)
+                self.pieces[-1] = sum(length for _, length in runs)
 
-    def _runs(self, count: int) -> tuple[list[Run], list[int]]:
-        """Blocks for a file, and before them those of its extent tree, if it needs any."""
-        leaves: list[int] = []
-        # Taking a block for the tree moves the file, which may cut it differently.
-        while len(leaves) < extents.leaves(self.space.pieces(count)):
-            leaves.append(self.space.one())
-        return self.space.take(count), leaves
+    def _files(self, first: Sequence[Node]) -> None:
+        laid = set(map(id, first))
+        for node, record in zip(self._nodes, self._records, strict=True):
+            if stat.S_ISREG(node.mode) and id(node) not in laid:
+                self._file(node, record)
+
+    def _file(self, node: Node, record: _Record) -> tuple[Run, ...]:
+        """Lay out one file's content, and say where; its piece is the last one then."""
+        record.size = node.size
+        record.flags |= inodes.EXTENTS
+        count = -(-node.size // BLOCK)
+        if not count:
+            record.block = extents.encode(())[0]
+            return ()
+        runs, leaves = extents.lay(self.space, count)
+        record.block, contents = extents.encode(runs, leaves)
+        for content in contents:
+            (value,) = crc32c_many([self._seed(node.number)], content, BLOCK - 4, BLOCK)
+            self.pieces.append(content[:-4] + value.to_bytes(4, "little"))
+        self.pieces.append(node)
+        record.sectors += (count + len(leaves)) * (BLOCK // 512)
+        return tuple(runs)
 
     def _inode_table(self) -> bytearray:
         """The used part of the table, in the order of numbers, with checksums."""

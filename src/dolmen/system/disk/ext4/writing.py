@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from dolmen.system.disk.ext4.crc32c import crc32c_many
 from dolmen.system.disk.ext4.geometry import BLOCK, INODE, Geometry, shape
-from dolmen.system.disk.ext4.plan import Plan
+from dolmen.system.disk.ext4.plan import Plan, Written
 from dolmen.system.disk.ext4.superblock import Group, Identity, descriptor, superblock
 from dolmen.system.disk.nodes import Node
 
@@ -30,8 +31,9 @@ class Medium(Protocol):
 class FileSystem:
     """One ext4 file system, planned when made, written by `write`.
 
-    `size` in bytes. Raises UsageError ("disk-too-small") and HostError ("xattr-too-large",
-    "xattr-unknown") before anything is written; `write` raises what reading contents raises.
+    `size` in bytes; `first` and `written` as `Plan` has them. Raises UsageError
+    ("disk-too-small") and HostError ("xattr-too-large", "xattr-unknown") before anything is
+    written; `write` raises what reading contents raises.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class FileSystem:
         journal: int,
         geometry: Geometry | None = None,
         reserved_percent: int = 5,
+        first: Sequence[Node] = (),
+        written: Written = MappingProxyType({}),
     ) -> None:
         from dolmen.system.disk.nodes import walk
 
@@ -50,7 +54,7 @@ class FileSystem:
             geometry = shape(size, sum(1 for _ in walk(root)) + 1)
         self.geometry = geometry
         self.identity = identity
-        self.plan = Plan(root, geometry, identity, journal // BLOCK)
+        self.plan = Plan(root, geometry, identity, journal // BLOCK, first=first, written=written)
         self._reserved = geometry.blocks * reserved_percent // 100
         self._seed = identity.seed
 
