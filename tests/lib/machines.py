@@ -303,8 +303,8 @@ class Machine:
         argv = [
             # Whoever kills the test kills the machine too.
             *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64"),
-            # A small cache of translated code: what the system before a reset has left in QEMU's own,
-            # of a gigabyte, makes loading the next kernel three times as long.
+            # Little translated code is kept: in QEMU's own gigabyte, what the system before a reset
+            # has left there makes loading the next kernel three times as long.
             *("-accel", "tcg,thread=multi,tb-size=128", "-machine", "q35"),
             # No Intel: page tables that are split against Meltdown cost TCG a third of its time.
             *("-cpu", "qemu64", "-smp", str(self.processors), "-m", str(self.memory)),

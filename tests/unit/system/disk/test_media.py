@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dolmen.support.errors import HostError
+from dolmen.system.disk import media
 from dolmen.system.disk.media import Behind, Device, Sparse, Window, copy_data, write_all
 
 MIB = 1 << 20
@@ -99,3 +100,27 @@ def test_holes_are_not_copied(tmp_path: Path) -> None:
     assert medium.written < MIB
     os.close(fd)
     os.close(copy)
+
+
+@pytest.mark.parametrize("holes", [True, False])
+def test_a_hole_is_made_where_something_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
+) -> None:
+    """Where the file system knows no holes, zeros are written."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * (3 << 20))
+    if not holes:
+        monkeypatch.setattr(media, "_libc", _NoHoles)
+    with path.open("r+b") as stream:
+        media.make_hole(stream.fileno(), 4096, (2 << 20) + 4096)
+    content = path.read_bytes()
+    assert len(content) == 3 << 20
+    assert content[:4096].count(b"x") == 4096
+    assert content[4096 : (2 << 20) + 8192].count(0) == (2 << 20) + 4096
+    assert content[(2 << 20) + 8192 :].count(b"x") == (1 << 20) - 8192
+    assert (path.stat().st_blocks * 512 < 3 << 20) == holes
+
+
+class _NoHoles:
+    def fallocate(self, *_arguments: object) -> int:
+        return -1
