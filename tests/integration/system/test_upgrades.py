@@ -355,7 +355,7 @@ def test_a_delta_leads_also_from_what_was_built_and_not_published(world: World) 
             ref,
             keys=[world.signer.key("good")],
             homedir=world.signer.home,
-            deltas=True,
+            deltas=1,
         )
         commits.append((built, done.commit))
     (first, published), (_, newer) = commits
@@ -372,6 +372,33 @@ def test_a_delta_leads_also_from_what_was_built_and_not_published(world: World) 
     assert taken.json["deployment"]["commit"] == newer, taken
     assert world.server.count(".filez") == 1
     other.ostree("fsck", f"--repo={other.repo}", "--quiet")
+
+
+def test_a_machine_that_missed_an_image_finds_a_delta(world: World) -> None:
+    from dolmen.store.sysroot.publishing import Published, publish
+
+    lab, ref = world.lab, "debian/published"
+    key, home = world.signer.key("good"), world.signer.home
+
+    def published(number: int, *, deltas: int, ref: str = ref) -> Published:
+        files = {**world.files, "usr/bin/tool": f"12.{number}" * 1000}
+        packages = {"jq": f"1.{number}"}
+        built = lab.image(f"12.{number}", packages, sequence=number, files=files, ref="built")
+        return publish(lab.repo, built, world.served, ref, keys=[key], homedir=home, deltas=deltas)
+
+    first = published(2, deltas=1)
+    assert (first.before, first.deltas) == (None, ())
+    assert lab.dolmen("rebase", ref).json["deployment"]["commit"] == first.commit
+    published(7, deltas=0, ref="debian/another")
+    second = published(3, deltas=0)
+    third = published(4, deltas=3)
+    # Of this branch, from the newest on.
+    assert third.deltas == (second.commit, first.commit)
+    world.server.requests.clear()
+    taken = lab.dolmen("upgrade")
+    assert taken.json["deployment"]["commit"] == third.commit, taken
+    assert world.server.count(".filez") == 0
+    lab.ostree("fsck", f"--repo={lab.repo}", "--quiet")
 
 
 def test_what_is_published_can_be_taken(world: World) -> None:
@@ -397,7 +424,7 @@ def test_what_is_published_can_be_taken(world: World) -> None:
             "debian/published",
             keys=[key],
             homedir=world.signer.home,
-            deltas=True,
+            deltas=1,
         )
         again = publish(source, unbound, world.served, "debian/published")
         assert again.commit == done.commit

@@ -15,9 +15,10 @@ from gi.repository import GLib, OSTree
 from dolmen.store.history.repository import History, told
 from dolmen.store.sysroot.metadata import commit_variant
 
-_BINDING = "ostree.ref-binding"
+#: Of which branches a commit is (ostree-repo.h, OSTREE_COMMIT_META_KEY_REF_BINDING).
+BINDING = "ostree.ref-binding"
 #: Said of a repository's objects, which are others elsewhere.
-_LEFT_OUT = (_BINDING, "ostree.sizes")
+_LEFT_OUT = (BINDING, "ostree.sizes")
 #: ostree-core.h, OSTREE_COMMIT_GVARIANT_FORMAT: metadata, parent, related, subject, body, time,
 #: dirtree, dirmeta.
 _METADATA, _PARENT, _FIELDS = 0, 1, 8
@@ -31,7 +32,7 @@ def bound(history: History, commit: str, ref: str) -> tuple[str, bytes]:
     """
     with told():
         variant = history.repo.load_commit(commit)[1]
-    values = {_BINDING: GLib.Variant("as", [ref])}
+    values = {BINDING: GLib.Variant("as", [ref])}
     table = variant.get_child_value(_METADATA)
     for number in range(table.n_children()):
         entry = table.get_child_value(number)

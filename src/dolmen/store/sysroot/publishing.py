@@ -11,8 +11,9 @@ from gi.repository import GLib, OSTree
 from dolmen.store.history.pulling import pull_local
 from dolmen.store.history.repository import History
 from dolmen.store.history.signing import sign
+from dolmen.store.repo.commits import load
 from dolmen.store.repo.refs import lookup
-from dolmen.store.sysroot.binding import bound, write
+from dolmen.store.sysroot.binding import BINDING, bound, write
 from dolmen.support.errors import StoreError
 
 
@@ -34,12 +35,13 @@ def publish(
     *,
     keys: Sequence[str] = (),
     homedir: Path | None = None,
-    deltas: bool = False,
+    deltas: int = 0,
 ) -> Published:
     """Put a commit of the repository `source` into the archive repository `target` as `ref`.
 
-    The repository is made where there is none. The branch moves last. Raises StoreError
-    ("repository-mode", …), and what signing raises.
+    The repository is made where there is none. `deltas`: from how many of the branch's commits
+    that are there. The branch moves last. Raises StoreError ("repository-mode", …), and what
+    signing raises.
     """
     if not (target / "config").is_file():
         History.create(target, "archive")
@@ -60,13 +62,25 @@ def publish(
         repo.commit_transaction(None)
         if keys:
             sign(history, made, tuple(keys), home=homedir)
-        from_: list[str] = []
-        if deltas and before is not None and before != made:
+        earlier = _earlier(history, ref, before, made)[:deltas]
+        for one in earlier:
             empty = GLib.Variant("a{sv}", {})  # libostree does not bear NULL here
             repo.static_delta_generate(
-                OSTree.StaticDeltaGenerateOpt.MAJOR, before, made, empty, empty, None
+                OSTree.StaticDeltaGenerateOpt.MAJOR, one, made, empty, empty, None
             )
-            from_.append(before)
         repo.set_ref_immediate(None, ref, made, None)
         repo.regenerate_summary(None, None)
-    return Published(ref, made, before if before != made else None, tuple(from_))
+    return Published(ref, made, before if before != made else None, tuple(earlier))
+
+
+def _earlier(history: History, ref: str, before: str | None, made: str) -> list[str]:
+    """The branch's commits that are here whole: the one before, then from the newest on."""
+    found = []
+    for checksum in history.files.commits():
+        if checksum == made or history.files.state(checksum):
+            continue
+        commit = load(history.files, checksum)
+        binding = commit.metadata().get(BINDING)
+        if checksum == before or (binding is not None and ref in binding.value):
+            found.append((checksum != before, -commit.timestamp, checksum))
+    return [checksum for _, _, checksum in sorted(found)]

@@ -14,6 +14,7 @@ from dolmen.cli.options import session, verb
     examples="""
         dolmen system publish /srv/www/repo debian/main --sign=you@example.org
         dolmen system publish repo debian/testing --sign=0123ABCD --gpg-homedir=keys --delta
+        dolmen system publish repo debian/main --sign=you@example.org --deltas=4
     """
 )
 @click.option("--sign", "keys", metavar="KEY", multiple=True, help="Sign with this OpenPGP key.")
@@ -25,10 +26,22 @@ from dolmen.cli.options import session, verb
     help="Where GnuPG keeps the secret key.",
 )
 @click.option("--delta", is_flag=True, help="With a static delta from what was published before.")
+@click.option(
+    "--deltas",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help="From each of the N published before: for machines that miss some.",
+)
 @click.argument("repository", metavar="REPO", type=click.Path(path_type=Path))
 @click.argument("ref", metavar="REF")
 def command(
-    repository: Path, ref: str, keys: tuple[str, ...], homedir: Path | None, delta: bool
+    repository: Path,
+    ref: str,
+    keys: tuple[str, ...],
+    homedir: Path | None,
+    delta: bool,
+    deltas: int,
 ) -> None:
     """Put the system image of dolmen.toml and dolmen.lock where machines fetch it.
 
@@ -53,12 +66,12 @@ def command(
         ref,
         keys=keys,
         homedir=homedir,
-        deltas=delta,
+        deltas=max(deltas, delta),
     )
     current.close()
     current.answer(done)
     if not keys:
         current.say("It is not signed: machines refuse it (--sign=KEY)")
     current.say(text.sanitise(f"{ref} is {done.commit}"))
-    if done.deltas:
-        current.say(text.sanitise(f"With a delta from {done.deltas[0]}"))
+    for source in done.deltas:
+        current.say(text.sanitise(f"With a delta from {source}"))
