@@ -116,8 +116,8 @@ def build_tree(
             return image
         sandbox.identities()
         reclaim(store)
-        builder = _Build(lock, store, emit, conditions or Conditions(), true_owners=True)
-        builder.composed = composed
+        conditions = conditions or Conditions()
+        builder = _Build(lock, store, emit, conditions, true_owners=True, composed=composed)
         return builder.image(key)
 
 
@@ -179,13 +179,14 @@ class _Build:
         conditions: Conditions,
         *,
         true_owners: bool = False,
+        composed: Composed | None = None,
     ) -> None:
         self.true_owners = true_owners
         self.lock = lock
         self.store = store
         self.emit: Emit = emit
         self.conditions = conditions
-        self.composed: Composed | None = None
+        self.composed = composed
         order = configuration_order(lock)
         self.base_packages = base_packages(lock)
         base = {p.key for p in self.base_packages}

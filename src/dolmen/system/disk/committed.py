@@ -12,7 +12,7 @@ from pathlib import Path
 from dolmen.model import Sha256
 from dolmen.store.objects import Attributes, Objects, decode_dirtree, digest, full_header
 from dolmen.support.errors import StoreError
-from dolmen.system.disk.nodes import Node, file
+from dolmen.system.disk.nodes import Node, Source, file
 
 _CHUNK = 4 << 20
 #: An inode has at most so many names on ext4 (65000); what needs more is copied, as libostree does.
@@ -97,19 +97,12 @@ def object_node(objects: Objects, checksum: str) -> Node:
         header = full_header(attributes, target.decode())
         if hashlib.sha256(header).hexdigest() != checksum:
             raise _damaged(checksum, "file")
-        return _node(attributes, len(target), target)
+        return _node(attributes, len(target), target, checksum)
     if not stat.S_ISREG(attributes.mode):
         raise _damaged(checksum, "file")
     size = objects.size(checksum)
-    return Node(
-        attributes.mode,
-        attributes.uid,
-        attributes.gid,
-        xattrs=attributes.xattrs,
-        size=size,
-        source=partial(_content, path, checksum, full_header(attributes), size),
-        object=checksum,
-    )
+    source = partial(_content, path, checksum, full_header(attributes), size)
+    return _node(attributes, size, source, checksum)
 
 
 def _is_name(name: str) -> bool:
@@ -117,7 +110,7 @@ def _is_name(name: str) -> bool:
     return name not in ("", ".", "..") and "/" not in name and len(name.encode()) <= 255
 
 
-def _node(attributes: Attributes, size: int, source: bytes) -> Node:
+def _node(attributes: Attributes, size: int, source: Source, checksum: str) -> Node:
     return Node(
         attributes.mode,
         attributes.uid,
@@ -125,6 +118,7 @@ def _node(attributes: Attributes, size: int, source: bytes) -> Node:
         xattrs=attributes.xattrs,
         size=size,
         source=source,
+        object=checksum,
     )
 
 
